@@ -1,0 +1,90 @@
+"""YAML file + command-line options → one checked settings object; settings object → its documented YAML."""
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ltexpo.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of every settings model: unknown keys are refused, and the line under a field is its documentation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(model: type[S], path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> S:
+    """Settings from the YAML at `path` (none: defaults), with the non-None `overrides` on top.
+
+    Raises `ConfigError` naming the file, the field, what arrived and what is allowed.
+    """
+    source = "options" if path is None else str(path)
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot read the settings ({error.strerror}). Check --config.") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: is not UTF-8 text. Give a YAML file.") from error
+        except yaml.YAMLError as error:
+            where = getattr(error, "problem_mark", None)
+            line = f" at line {where.line + 1}" if where else ""
+            raise ConfigError(f"{path}: is not valid YAML{line}: {getattr(error, 'problem', error)}.") from error
+        if loaded is None:
+            loaded = {}
+        if not isinstance(loaded, dict):
+            raise ConfigError(f"{path}: holds a {type(loaded).__name__}, expected 'name: value' lines.")
+        values |= {str(name): value for name, value in loaded.items()}
+    values |= {name: value for name, value in (overrides or {}).items() if value is not None}
+    return check_settings(model, values, source)
+
+
+def check_settings(model: type[S], values: Mapping[str, Any], source: str) -> S:
+    """`values` as a checked `model`; a `ConfigError` shows the first problem and counts the rest."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors()
+        first = problems[0]
+        field = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "extra_forbidden":
+            what = f"unknown setting '{field}'. Known: {', '.join(model.model_fields)}."
+        elif first["type"] == "missing":
+            what = f"'{field}' is missing. Give it in the YAML or as --{field.replace('_', '-')}."
+        else:
+            what = f"'{field}' is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}."
+        more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        raise ConfigError(f"{source}: {what}{more}") from error
+
+
+def documented_yaml(model: type[Settings]) -> str:
+    """The defaults of `model` as YAML, each with its meaning as a comment; settings without a default are blank."""
+    return "\n".join(_yaml_lines(model, indent="")) + "\n"
+
+
+def _yaml_lines(model: type[Settings], indent: str) -> list[str]:
+    lines = []
+    for name, field in model.model_fields.items():
+        lines += [f"{indent}# {line}" for line in (field.description or "").splitlines()]
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        if isinstance(default, Settings):
+            lines += [f"{indent}{name}:", *_yaml_lines(type(default), indent + "  ")]
+        else:
+            value = "" if field.is_required() else " " + _yaml_value(default)
+            lines.append(f"{indent}{name}:{value}")
+    return lines
+
+
+def _yaml_value(value: Any) -> str:
+    if isinstance(value, Path | dt.timedelta):
+        value = str(value)
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,87 @@
+"""Items' image column → pictures, or a count of which are missing, unreadable or out of bounds."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from ltexpo.columns import Columns
+from ltexpo.errors import ColumnError, TableError
+
+MAX_PIXELS = 64_000_000
+"""A picture that decodes to more pixels than this is refused as a decompression bomb."""
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """Item counts by the state of their picture, and the first item of each bad state."""
+
+    total: int
+    ok: int
+    absent: int
+    """No path or bytes given."""
+    missing: int
+    """The path names no file."""
+    unreadable: int
+    """The file is not a picture that can be decoded."""
+    outside: int
+    """The path leaves the catalogue's folder; never opened."""
+    examples: Mapping[str, str]
+    """State → item_id of the first item in it."""
+
+
+def load_image(value: object, root: Path | None) -> Image.Image:
+    """The picture behind one cell of the image column (bytes, or a path inside `root`) as RGB.
+
+    Raises `TableError` starting with one of the words missing, unreadable, outside.
+    """
+    source = io.BytesIO(value) if isinstance(value, bytes) else image_path(value, root)
+    try:
+        with Image.open(source) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise TableError(f"unreadable: {picture.width}×{picture.height} pixels exceed {MAX_PIXELS}.")
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise TableError(f"unreadable: {error}") from error
+
+
+def image_path(value: object, root: Path | None) -> Path:
+    """Where the relative path `value` lies under `root`; raises `TableError` if it leaves `root` or is not there."""
+    if not isinstance(value, str):
+        raise ColumnError(f"items: 'image' holds {value!r}, expected a relative path or bytes.")
+    base = (root or Path()).resolve()
+    path = (base / value).resolve()
+    if not path.is_relative_to(base):
+        raise TableError(f"outside: '{value}' leaves the catalogue's folder. Give paths relative to it.")
+    if not path.is_file():
+        raise TableError(f"missing: no file {path}.")
+    return path
+
+
+def check_images(items: pd.DataFrame, root: Path | None, *, decode: bool = True) -> ImageReport:
+    """Try every picture of `items` (decoding it unless `decode` is off) and count the outcomes."""
+    counts = dict.fromkeys(("ok", "absent", "missing", "unreadable", "outside"), 0)
+    examples: dict[str, str] = {}
+    cells = items[Columns.Image] if Columns.Image in items.columns else pd.Series([None] * len(items))
+    for item_id, value in zip(items[Columns.Item], cells, strict=True):
+        state = _state(value, root, decode=decode)
+        counts[state] += 1
+        if state not in ("ok", "absent"):
+            examples.setdefault(state, item_id)
+    return ImageReport(total=len(items), **counts, examples=examples)
+
+
+def _state(value: object, root: Path | None, *, decode: bool) -> str:
+    if not isinstance(value, bytes | str) or not value:
+        return "absent" if pd.isna(value) or not value else "unreadable"  # type: ignore[call-overload]
+    try:
+        if decode:
+            load_image(value, root)
+        elif isinstance(value, str):
+            image_path(value, root)
+    except TableError as error:
+        return str(error).split(":", 1)[0]
+    return "ok"

@@ -1,0 +1,326 @@
+"""A frame as it arrived → the same frame in its contract's types, or a refusal that names column, row and mend."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ltexpo.columns import Columns, EventKind
+from ltexpo.data.tables import read_frame
+from ltexpo.errors import ColumnError, TableError
+
+Kind = Literal["id", "text", "number", "rank", "time", "event", "flag"]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a table must and may hold; columns beyond these pass through as attributes."""
+
+    name: str
+    required: dict[str, Kind]
+    optional: dict[str, Kind]
+    key: tuple[str, ...] = ()
+    """Columns whose combination may not repeat."""
+    mend: str = ""
+    """What to do when a required column is missing."""
+    nullable: frozenset[str] = frozenset()
+    """Optional columns that may have gaps."""
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Every named column with its kind."""
+        return self.required | self.optional
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A frame that satisfies its contract, and what was tolerated on the way."""
+
+    frame: pd.DataFrame
+    notes: dict[str, int] = field(default_factory=dict)
+    """What was tolerated → how many rows."""
+    integer_ids: frozenset[str] = frozenset()
+    """Id columns that arrived as integers."""
+
+
+ITEMS = Contract(
+    name="items",
+    required={Columns.Item: "id", Columns.Title: "text"},
+    optional={
+        Columns.Description: "text",
+        Columns.Brand: "id",
+        Columns.Category: "text",
+        Columns.Seller: "id",
+        Columns.Price: "number",
+        Columns.CreatedAt: "time",
+    },
+    key=(Columns.Item,),
+    mend="Name your columns with 'ltexpo import generic' and a column map.",
+    nullable=frozenset({
+        Columns.Title, Columns.Description, Columns.Brand, Columns.Category, Columns.Seller, Columns.Price,
+        Columns.CreatedAt,
+    }),
+)
+EVENTS = Contract(
+    name="events",
+    required={Columns.User: "id", Columns.Item: "id", Columns.Event: "event", Columns.Timestamp: "time"},
+    optional={
+        Columns.Request: "id",
+        Columns.Rank: "rank",
+        Columns.Propensity: "number",
+        Columns.Price: "number",
+        Columns.Query: "text",
+        Columns.Rating: "number",
+        Columns.Text: "text",
+    },
+    mend="Name your columns with 'ltexpo import generic' and a column map.",
+    nullable=frozenset({
+        Columns.Request, Columns.Rank, Columns.Propensity, Columns.Price, Columns.Query, Columns.Rating, Columns.Text,
+    }),
+)
+USERS = Contract(
+    name="users",
+    required={Columns.User: "id"},
+    optional={Columns.Segment: "text"},
+    key=(Columns.User,),
+    nullable=frozenset({Columns.Segment}),
+)
+CANDIDATES = Contract(
+    name="candidates",
+    required={Columns.Request: "id", Columns.Item: "id", Columns.Score: "number"},
+    optional={
+        Columns.User: "id",
+        Columns.Query: "text",
+        Columns.Rank: "rank",
+        Columns.ScoreStd: "number",
+        Columns.Timestamp: "time",
+    },
+    key=(Columns.Request, Columns.Item),
+    mend="Run 'ltexpo recommend' first, or name your ranker's columns so.",
+    nullable=frozenset({Columns.Query, Columns.Timestamp}),
+)
+RANKINGS = Contract(
+    name="rankings",
+    required={Columns.Request: "id", Columns.Rank: "rank", Columns.Item: "id"},
+    optional={
+        Columns.User: "id",
+        Columns.Score: "number",
+        Columns.Exposure: "number",
+        Columns.Price: "number",
+        Columns.Boosted: "flag",
+    },
+    key=(Columns.Request, Columns.Item),
+    mend="Run 'ltexpo rerank' first.",
+)
+
+
+def read_table(path: Path, contract: Contract) -> Checked:
+    """The Parquet at `path`, checked; every refusal starts with the path."""
+    return check_table(read_frame(path), contract, source=str(path))
+
+
+def check_table(frame: pd.DataFrame, contract: Contract, *, source: str | None = None) -> Checked:
+    """`frame` in the types of `contract`: ids and texts strings, times UTC, numbers finite floats, ranks int32.
+
+    Raises `ColumnError` or `TableError`; what is tolerated (integer ids, times without a zone) is counted in `notes`.
+    """
+    where = source or contract.name
+    missing = [column for column in contract.required if column not in frame.columns]
+    if missing:
+        found = ", ".join(map(str, frame.columns)) or "no columns"
+        lacks = ", ".join(f"'{column}'" for column in missing)
+        raise ColumnError(f"{where}: {contract.name} lacks {lacks}; found {found}. {contract.mend}".rstrip())
+    doubled = frame.columns[frame.columns.duplicated()]
+    if len(doubled):
+        raise ColumnError(f"{where}: {contract.name} has two columns named '{doubled[0]}'. Rename one.")
+    if frame.empty:
+        raise TableError(f"{where}: {contract.name} is empty. Give at least one row.")
+    notes: dict[str, int] = {}
+    integer_ids = set()
+    columns: dict[str, pd.Series] = {}
+    for column in frame.columns:
+        values = frame[column].reset_index(drop=True)
+        kind = contract.kinds.get(column)
+        if kind is None:
+            columns[column] = values
+            continue
+        check = _Check(where, column, nullable=column in contract.nullable)
+        columns[column] = check.run(values, kind)
+        for note, count in check.notes.items():
+            notes[note] = notes.get(note, 0) + count
+        if check.integer_ids:
+            integer_ids.add(column)
+    checked = pd.DataFrame(columns)
+    if contract.key:
+        _refuse_repeats(checked, list(contract.key), where)
+    if contract.name == "rankings":
+        _refuse_rank_holes(checked, where)
+    return Checked(checked, notes, frozenset(integer_ids))
+
+
+def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: str, right_name: str) -> None:
+    """Refuse when `left` holds ids in `column` that `right` does not, or when one side's ids were numbers."""
+    left_int, right_int = column in left.integer_ids, column in right.integer_ids
+    if left_int != right_int:
+        numbers, strings = (left_name, right_name) if left_int else (right_name, left_name)
+        raise ColumnError(
+            f"'{column}' holds numbers in {numbers} and strings in {strings}. "
+            f"Write both as strings (numbers lose leading zeros)."
+        )
+    unknown = ~left.frame[column].isin(right.frame[column])
+    if unknown.any():
+        row = int(np.flatnonzero(unknown)[0])
+        raise TableError(
+            f"{left_name} row {row}: {column} '{left.frame[column].iloc[row]}' is not in {right_name} "
+            f"({int(unknown.sum())} such rows). Add it to {right_name} or leave those rows out."
+        )
+
+
+class _Check:
+    """One column's conversion; collects what it tolerated."""
+
+    def __init__(self, where: str, column: str, *, nullable: bool) -> None:
+        self.where, self.column, self.nullable = where, column, nullable
+        self.notes: dict[str, int] = {}
+        self.integer_ids = False
+
+    def run(self, values: pd.Series, kind: Kind) -> pd.Series:
+        gaps = values.isna()
+        if gaps.any() and not self.nullable:
+            raise self.refuse(values, gaps, "is missing", "Fill it or leave the row out")
+        checked: pd.Series = getattr(self, f"_{kind}")(values)
+        return checked
+
+    def refuse(self, values: pd.Series, bad: pd.Series, what: str, mend: str) -> ColumnError:
+        row = int(np.flatnonzero(bad.to_numpy())[0])
+        rows = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
+        shown = repr(values.iloc[row])
+        return ColumnError(f"{self.where}: '{self.column}' row {row} is {shown}, {what}{rows}. {mend}.")
+
+    def wrong_type(self, values: pd.Series, wanted: str) -> ColumnError:
+        return ColumnError(
+            f"{self.where}: '{self.column}' holds {values.dtype} values such as {values.dropna().iloc[0]!r}, "
+            f"expected {wanted}. Convert the column."
+        )
+
+    def _id(self, values: pd.Series) -> pd.Series:
+        if pd.api.types.is_bool_dtype(values) or (pd.api.types.is_float_dtype(values) and not values.isna().all()):
+            raise self.wrong_type(values, "strings (floats lose ids; write them as strings)")
+        if pd.api.types.is_integer_dtype(values):
+            self.integer_ids = True
+            self.notes[f"{self.column}: integers read as strings"] = len(values)
+            return values.astype(str)
+        texts = self._text(values)
+        blank = texts == ""
+        if blank.any():
+            raise self.refuse(texts, blank, "an empty id", "Fill it or leave the row out")
+        return texts
+
+    def _text(self, values: pd.Series) -> pd.Series:
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            values = values.astype(values.cat.categories.dtype)
+        if values.isna().all():
+            return pd.Series(pd.array([None] * len(values), dtype=_STRING))
+        if pd.api.types.is_string_dtype(values) and values.dtype != object:
+            return values.astype(_STRING)
+        if values.dtype != object:
+            raise self.wrong_type(values, "strings")
+        odd = values.notna() & ~values.map(lambda value: isinstance(value, str))
+        if odd.any():
+            raise self.refuse(values, odd, "not a string", "Write the whole column as strings")
+        return values.astype(_STRING)
+
+    def _number(self, values: pd.Series) -> pd.Series:
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            if values.isna().all():
+                return values.astype("float64")
+            raise self.wrong_type(values, "numbers")
+        numbers = values.astype("float32" if values.dtype == np.float32 else "float64")
+        infinite = pd.Series(np.isinf(numbers.to_numpy()))
+        if infinite.any():
+            raise self.refuse(values, infinite, "not finite", "Leave it out or mend the upstream computation")
+        if self.column == Columns.Propensity:
+            outside = (numbers <= 0) | (numbers > 1)
+            if outside.any():
+                raise self.refuse(values, outside, "not a probability above 0 and up to 1", "Log what was used")
+        if self.column in (Columns.Price, Columns.ScoreStd) and self.where and (numbers < 0).any():
+            raise self.refuse(values, numbers < 0, "negative", "Give a value of 0 or more")
+        return numbers
+
+    def _rank(self, values: pd.Series) -> pd.Series:
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            raise self.wrong_type(values, "whole numbers from 1")
+        bad = values.notna() & ((values < 1) | (values % 1 != 0))
+        if bad.any():
+            raise self.refuse(values, bad, "not a rank", "Ranks are whole numbers from 1")
+        return values.astype("Int32" if values.isna().any() else "int32")
+
+    def _flag(self, values: pd.Series) -> pd.Series:
+        if not pd.api.types.is_bool_dtype(values):
+            raise self.wrong_type(values, "true or false")
+        return values.astype(bool)
+
+    def _event(self, values: pd.Series) -> pd.Series:
+        texts = self._text(values)
+        unknown = ~texts.isin(EventKind.All)
+        if unknown.any():
+            raise self.refuse(texts, unknown, "not a known event", f"Use one of {', '.join(EventKind.All)}")
+        return texts
+
+    def _time(self, values: pd.Series) -> pd.Series:
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            return values.astype("datetime64[us, UTC]")
+        if pd.api.types.is_datetime64_dtype(values):
+            self.notes[f"{self.column}: times without a zone read as UTC"] = int(values.notna().sum())
+            return values.astype("datetime64[us]").dt.tz_localize("UTC")
+        if pd.api.types.is_numeric_dtype(values):
+            raise self.wrong_type(values, "times (for epoch seconds: pd.to_datetime(column, unit='s', utc=True))")
+        texts = values.map(lambda value: value.isoformat() if hasattr(value, "isoformat") else value)
+        texts = self._text(texts)
+        zones = texts.str.extract(r"(?:[T ]\d{2}:\d{2}\S*?)(Z|[+-]\d{2}:?\d{2})$", expand=False).fillna("none")
+        zones = zones.replace({"Z": "+00:00"})
+        other = texts.notna() & (zones != zones.iloc[0])
+        if other.any():
+            row = int(np.flatnonzero(other.to_numpy())[0])
+            raise ColumnError(
+                f"{self.where}: '{self.column}' mixes time zones: row 0 has {zones.iloc[0]}, row {row} has "
+                f"{zones.iloc[row]}. Convert the column to UTC."
+            )
+        try:
+            times = pd.to_datetime(texts, utc=True, format="ISO8601")
+        except (ValueError, pd.errors.OutOfBoundsDatetime) as error:
+            bad = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce").isna() & texts.notna()
+            raise self.refuse(texts, bad, "not an ISO 8601 time", "Write times like 2024-05-31T12:00:00Z") from error
+        if zones.iloc[0] == "none":
+            self.notes[f"{self.column}: times without a zone read as UTC"] = int(times.notna().sum())
+        return times.astype("datetime64[us, UTC]")
+
+
+_STRING = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype("pyarrow")
+
+
+def _refuse_repeats(frame: pd.DataFrame, key: list[str], where: str) -> None:
+    repeated = frame.duplicated(key)
+    if repeated.any():
+        row = int(np.flatnonzero(repeated.to_numpy())[0])
+        shown = ", ".join(f"{column} '{frame[column].iloc[row]}'" for column in key)
+        raise TableError(
+            f"{where} row {row}: {shown} stands there twice ({int(repeated.sum())} repeated rows). Keep one of each."
+        )
+
+
+def _refuse_rank_holes(frame: pd.DataFrame, where: str) -> None:
+    """Ranks of each request must be 1, 2, …, its length."""
+    ranks = frame.groupby(Columns.Request, sort=False)[Columns.Rank]
+    summary = pd.DataFrame({"last": ranks.max(), "count": ranks.size(), "distinct": ranks.nunique()})
+    bad = summary[(summary["last"] != summary["count"]) | (summary["distinct"] != summary["count"])]
+    if len(bad):
+        request = bad.index[0]
+        held = sorted(frame.loc[frame[Columns.Request] == request, Columns.Rank])
+        shown = ", ".join(map(str, held[:6])) + (", …" if len(held) > 6 else "")
+        raise TableError(
+            f"{where}: request '{request}' has ranks {shown}, expected 1 to {len(held)} without holes or repeats "
+            f"({len(bad)} such requests). Number each list again."
+        )

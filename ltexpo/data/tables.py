@@ -1,0 +1,145 @@
+"""Files ↔ pandas frames: reading Parquet, CSV and JSON lines, and writing so that no reader ever sees half a file."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltexpo.errors import OutputError, TableError
+
+
+def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
+    """The Parquet file at `path` (or a folder of Parquet parts) as a frame; a `TableError` says why not."""
+    path = Path(path)
+    if not path.exists():
+        raise TableError(f"{path}: no such file. Check the path.")
+    try:
+        table: pa.Table = pq.read_table(path, columns=columns)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise TableError(f"{path}: is not readable Parquet ({reason}). Write it again or give another file.") from error
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What `write_frame` noted beside the columns of the Parquet file at `path`; empty for files of other writers."""
+    raw = pq.read_schema(path).metadata or {}
+    noted: dict[str, Any] = json.loads(raw.get(b"ltexpo", b"{}"))
+    return noted
+
+
+def write_frame(frame: pd.DataFrame, path: Path, *, metadata: Mapping[str, Any] | None = None) -> Path:
+    """`frame` as one Parquet file at `path`, renamed into place when complete; `metadata` travels in it as JSON."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    if metadata:
+        noted = {b"ltexpo": json.dumps(dict(metadata), sort_keys=True).encode()}
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), **noted})
+    with _replacing(path) as beside:
+        pq.write_table(table, beside, compression="zstd")
+    return path
+
+
+def write_json(value: Any, path: Path) -> Path:
+    """`value` as indented JSON at `path`, renamed into place when complete; NaN and infinity become null."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_text(text, path)
+
+
+def write_text(text: str, path: Path) -> Path:
+    """`text` as UTF-8 at `path`, renamed into place when complete."""
+    with _replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """The JSON at `path`; a `TableError` says why it cannot be read."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+    except ValueError as error:
+        raise TableError(f"{path}: is not JSON ({error}). Write it again.") from error
+
+
+@contextmanager
+def output_folder(out: Path) -> Iterator[Path]:
+    """A scratch folder beside `out` to write into; on success its contents replace `out`, on failure nothing remains.
+
+    An existing `out` is replaced only if it is empty or was written by ltexpo (it then holds the file `.ltexpo`),
+    so that a mistyped path never deletes what somebody else made.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {out}: is a file. Give a folder.")
+    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).exists():
+        raise OutputError(f"--out {out}: holds files that ltexpo did not write. Give an empty or a new folder.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
+    try:
+        beside.chmod(0o777 & ~_umask())
+        (beside / _MARK).touch()
+        yield beside
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+            out.replace(old / "replaced")
+            beside.replace(out)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            beside.replace(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+_MARK = ".ltexpo"
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _finite(value: Any) -> Any:
+    """`value` with numpy scalars unwrapped and non-finite floats as None, ready for strict JSON."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, Path | pd.Timestamp):
+        return str(value)
+    return value

@@ -1,0 +1,44 @@
+"""The refusals: each names the field, what arrived, and the mend, and carries the exit code of the command line."""
+
+
+class LtexpoError(Exception):
+    """Anything ltexpo refuses or cannot do; printed as one line."""
+
+    exit_code = 1
+
+
+class InputError(LtexpoError):
+    """What the user gave cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ColumnError(InputError):
+    """A table lacks a column, or a column holds what its contract does not allow."""
+
+
+class TableError(InputError):
+    """A table as a whole is unusable: unreadable, empty, or contradicting another table."""
+
+
+class ConfigError(InputError):
+    """A setting is unknown, of the wrong type, or out of its range."""
+
+
+class SplitError(InputError):
+    """A split would be empty or would leak the future into the past."""
+
+
+class ImportFormatError(InputError):
+    """A source does not look like the format that was named."""
+
+
+class MissingExtraError(InputError):
+    """A part needs packages that are not installed."""
+
+    def __init__(self, part: str, package: str, extra: str) -> None:
+        super().__init__(f"{part} needs {package}, which is not installed. Run: pip install \"ltexpo[{extra}]\"")
+
+
+class OutputError(InputError):
+    """The output cannot be written where it was asked for."""

@@ -1,0 +1,1 @@
+"""Pure functions over tables: what lists are worth and whom they expose."""

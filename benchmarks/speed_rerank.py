@@ -1,0 +1,98 @@
+"""A made scale instance → seconds, certified gap, peak memory and lists per second of the re-ranker's solver.
+
+Run: python benchmarks/speed_rerank.py [--lists 1000000] [--candidates 100] [--items 50000] [--item-floor 0]
+Items are drawn by a Zipf law with a uniform share (retrieval also proposes the tail); tail items score lower; floors of
+sellers are relative to the candidates they have. Peak memory is the process's high-water mark, the input included.
+"""
+
+import argparse
+import json
+import resource
+import time
+
+import numpy as np
+from numba import njit, prange
+
+from ltexpo.rerank.problem import Goals, Problem
+
+
+@njit(cache=True)
+def _next(state):
+    """SplitMix64 (Steele, Lea & Flood 2014) → next state, uniform in [0, 1)."""
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    z = state
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return state, np.float64(z >> np.uint64(11)) / 9007199254740992.0
+
+
+@njit(parallel=True, cache=True)
+def draw_lists(n_lists, n_candidates, cumulative, quality, uniform_share, seed, items, scores):
+    """Fill items and scores (R × C,), each list by falling score; quality (I,) is the logit of an item."""
+    n_items = cumulative.size
+    for block in prange((n_lists + 4095) // 4096):
+        stamp = np.full(n_items, -1, np.int64)
+        codes = np.empty(n_candidates, np.int32)
+        values = np.empty(n_candidates, np.float32)
+        state = np.uint64(seed) + np.uint64(block + 1) * np.uint64(0xD1342543DE82EF95)
+        for r in range(block * 4096, min(n_lists, (block + 1) * 4096)):
+            state, u = _next(state)
+            taste = u - 0.5
+            filled = 0
+            while filled < n_candidates:
+                state, u = _next(state)
+                state, v = _next(state)
+                i = int(v * n_items) if u < uniform_share else np.searchsorted(cumulative, v)
+                i = min(i, n_items - 1)
+                if stamp[i] == r:
+                    continue
+                stamp[i] = r
+                noise = -6.0
+                for _ in range(12):
+                    state, u = _next(state)
+                    noise += u
+                codes[filled] = i
+                values[filled] = 1.0 / (1.0 + np.exp(-(quality[i] + taste + 0.8 * noise)))
+                filled += 1
+            order = np.argsort(-values)
+            for j in range(n_candidates):
+                items[r * n_candidates + j] = codes[order[j]]
+                scores[r * n_candidates + j] = values[order[j]]
+
+
+def make_instance(
+    n_lists: int, n_candidates: int, n_items: int, n_sellers: int, *, k: int = 20, item_floor: float = 0.0, seed: int = 0
+) -> Problem:
+    """Tail share 30%, a floor for every seller at half of what its candidates would give, item floors if asked."""
+    rng = np.random.default_rng(seed)
+    popularity = 1.0 / np.arange(1, n_items + 1) ** 0.9
+    popularity /= popularity.sum()
+    quality = -2.8 + 0.35 * np.log(popularity * n_items) + 0.4 * rng.standard_normal(n_items)
+    items = np.empty(n_lists * n_candidates, np.int32)
+    scores = np.empty(n_lists * n_candidates, np.float32)
+    draw_lists(n_lists, n_candidates, np.cumsum(popularity), quality, 0.3, seed, items, scores)
+    tail = np.cumsum(popularity) > 0.8
+    seller = (rng.random(n_items) ** 2 * n_sellers).astype(np.int64)
+    attention = 1.0 / np.log2(np.arange(2, k + 2))
+    total = n_lists * attention.sum()
+    offered = np.bincount(items, minlength=n_items)
+    by_seller = np.bincount(seller, offered, n_sellers)
+    group, target = [np.zeros(1, np.int64), 1 + np.arange(n_sellers)], [[0.3 * total]]
+    target.append(0.5 * total * by_seller / offered.sum())
+    members = [seller + 1]
+    if item_floor > 0:
+        members.append(1 + n_sellers + np.arange(n_items))
+        group.append(1 + n_sellers + np.arange(n_items))
+        target.append(np.minimum(item_floor, 0.5 * offered * attention[-1]))
+    counts = len(members) + tail
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    ids = np.empty(indptr[-1], np.int64)
+    for n, member in enumerate(members):
+        ids[indptr[:-1] + n] = member
+    ids[indptr[1:][tail] - 1] = 0
+    goals = Goals(np.concatenate(group), np.ones(sum(map(len, group)), np.int8), np.concatenate(target))
+    return Problem.build(
+        np.arange(n_lists + 1) * n_candidates, items, scores,
+        attention=attention, group_indptr=indptr, group_ids=ids, goals=goals, in_place=True,
+    )

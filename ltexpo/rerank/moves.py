@@ -1,0 +1,195 @@
+"""Integral lists, their goal exposure and prices → the same lists after swaps that mend or refund goals.
+
+A move swaps two neighbours of a list, or its last slot with a candidate left out. It trades a_p - a_{p+1} of exposure
+and costs its margin (difference of boosted scores) per unit: near ties are nearly free, and prices leave near ties in
+almost every list. `score_moves` rates the best move of every list for frozen exposure (parallel); `apply_moves` walks
+the lists from the best rate on, looks again with the exposure of the moment, and makes the move (one thread, so the
+answer never depends on the number of threads).
+"""
+
+import numpy as np
+from numba import get_thread_id, njit, prange
+
+from ltexpo.rerank.kernels import CHUNK
+from ltexpo.rerank.selection import clicks_of, fits_caps, may_rise, plain_slot, plain_slots
+
+NONE = np.inf
+
+
+@njit(cache=True, nogil=True)
+def violation_change(start, goals, exposure, target, kind, penalty, down, up, amount):
+    """Change of Σ_g penalty × missing or surplus exposure when `amount` goes from item `down` to item `up`."""
+    change = 0.0
+    for side in range(2):
+        item, other = (up, down) if side == 0 else (down, up)
+        shift = amount if side == 0 else -amount
+        for t in range(start[item], start[item + 1]):
+            g = goals[t]
+            shared = False
+            for s in range(start[other], start[other + 1]):
+                if goals[s] == g:
+                    shared = True
+                    break
+            if not shared:
+                before = max(0.0, kind[g] * (target[g] - exposure[g]))
+                change += penalty[g] * (max(0.0, kind[g] * (target[g] - exposure[g] - shift)) - before)
+    return change
+
+
+@njit(cache=True, nogil=True)
+def _allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
+    """Whether candidate i may stand in slot j (its neighbour, or the one it pushes out, going down) by guardrails."""
+    if j < lists.protect:
+        return False
+    m = plain_slots(lists, lo, hi, plain)
+    if not may_rise(lists, lo, i) and plain_slot(plain, m, i) > j:
+        return False
+    inside = -1
+    for p in range(n):
+        chosen[p] = lo + slots[r, p]
+        if chosen[p] == i:
+            inside = p
+    if inside < 0 and not fits_caps(lists, chosen, n, i, j, -1):
+        return False
+    if lists.keep >= 0.0:
+        best = clicks_of(lists, plain, m)
+        if inside >= 0:
+            chosen[inside] = chosen[j]
+        chosen[j] = i
+        if best > 0.0 and clicks_of(lists, chosen, n) < (lists.keep - 1e-9) * best:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen):
+    """Best move of list r → (rate, slot, candidate that moves into it).
+
+    Mending: loss of boosted value per unit of violation removed. Refund: that loss per click won, no goal hurt.
+    """
+    lo, hi = lists.indptr[r], lists.indptr[r + 1]
+    weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
+    best, at, who = NONE, -1, -1
+    n = 0
+    while n < slots.shape[1] and slots[r, n] >= 0:
+        n += 1
+    if n == 0 or weight <= 0.0:
+        return best, at, who
+    for j in range(lists.protect, n - 1):
+        u, v = lo + slots[r, j], lo + slots[r, j + 1]
+        down, up = lists.items[u], lists.items[v]
+        if not refund and not (urgent[up] or urgent[down]):
+            continue
+        gain = np.float64(lists.scores[v]) - np.float64(lists.scores[u])
+        if refund and gain <= 0.0:
+            continue
+        amount = weight * (lists.attention[j] - lists.attention[j + 1])
+        if amount <= 0.0:
+            continue
+        margin = max(0.0, boost[down] - boost[up] - gain)
+        if refund and margin >= best * gain:
+            continue
+        change = violation_change(start, goals, exposure, target, kind, penalty, down, up, amount)
+        if (refund and change > 0.0) or (not refund and change > -1e-12):
+            continue
+        rate = margin / gain if refund else amount * margin / -change
+        if rate < best and (not lists.guarded or _allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
+            best, at, who = rate, j, v
+    j = n - 1
+    if j < lists.protect:
+        return best, at, who
+    u = lo + slots[r, j]
+    down = lists.items[u]
+    amount = weight * lists.attention[j]
+    if amount <= 0.0:
+        return best, at, who
+    for v in range(lo, hi):
+        if refund and lists.scores[v] <= lists.scores[u]:
+            break
+        up = lists.items[v]
+        if not refund and not (urgent[up] or urgent[down]):
+            continue
+        gain = np.float64(lists.scores[v]) - np.float64(lists.scores[u])
+        margin = max(0.0, boost[down] - boost[up] - gain)
+        if refund and margin >= best * gain:
+            continue
+        inside = False
+        for p in range(n):
+            if lo + slots[r, p] == v:
+                inside = True
+                break
+        if inside:
+            continue
+        change = violation_change(start, goals, exposure, target, kind, penalty, down, up, amount)
+        if (refund and change > 0.0) or (not refund and change > -1e-12):
+            continue
+        rate = margin / gain if refund else amount * margin / -change
+        if rate < best and (not lists.guarded or _allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
+            best, at, who = rate, j, v
+    return best, at, who
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def score_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rates):
+    """Rate of the best move of every list, exposure as it stands: rates (R,), inf = no move."""
+    n_rows = lists.indptr.size - 1
+    for c in prange((n_rows + CHUNK - 1) // CHUNK):
+        plain = np.empty(slots.shape[1], np.int64)
+        chosen = np.empty(slots.shape[1], np.int64)
+        for r in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
+            found = best_move(
+                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen
+            )
+            rates[r] = found[0]
+
+
+@njit(cache=True, nogil=True)
+def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rows, rates):
+    """Make the moves of `rows` in order, each list while its best rate stays within 2 × its given rate → moves made.
+
+    Changes slots and exposure (G,) in place.
+    """
+    plain = np.empty(slots.shape[1], np.int64)
+    chosen = np.empty(slots.shape[1], np.int64)
+    made = 0
+    for t in range(rows.size):
+        r = rows[t]
+        lo = lists.indptr[r]
+        weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
+        for _ in range(2 * slots.shape[1]):
+            rate, j, v = best_move(
+                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen
+            )
+            if j < 0 or rate > 2.0 * rates[t] + 1e-12:
+                break
+            u = lo + slots[r, j]
+            amount = weight * lists.attention[j]
+            if j + 1 < slots.shape[1] and lo + slots[r, j + 1] == v:
+                amount -= weight * lists.attention[j + 1]
+                slots[r, j + 1] = u - lo
+            slots[r, j] = v - lo
+            for s in range(start[lists.items[u]], start[lists.items[u] + 1]):
+                exposure[goals[s]] -= amount
+            for s in range(start[lists.items[v]], start[lists.items[v] + 1]):
+                exposure[goals[s]] += amount
+            made += 1
+    return made
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def measure(lists, slots, scale, exposure, clicks):
+    """Item exposure × scale of given lists into exposure (threads, I) int64, clicks of every chunk into clicks."""
+    n_rows = lists.indptr.size - 1
+    for c in prange((n_rows + CHUNK - 1) // CHUNK):
+        table = exposure[get_thread_id()]
+        total = 0.0
+        for r in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
+            lo = lists.indptr[r]
+            weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
+            for j in range(slots.shape[1]):
+                if slots[r, j] < 0:
+                    break
+                i = lo + slots[r, j]
+                total += weight * lists.attention[j] * lists.scores[i]
+                table[lists.items[i]] += np.int64(weight * lists.attention[j] * scale + 0.5)
+        clicks[c] = total

@@ -1,0 +1,112 @@
+"""Prices → integral lists that meet every goal that can be met, at nearly no cost over the dual bound.
+
+At the dual's minimum exposure misses its targets only by ties: at most as many lists as binding goals need a fractional
+answer. Mending swaps near ties until no goal is violated; refunds then give back clicks where goals have room.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ltexpo.rerank.kernels import CHUNK, choose
+from ltexpo.rerank.moves import apply_moves, measure, score_moves
+from ltexpo.rerank.problem import Problem
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """Final lists: slots (R, k) = offsets in each canonical list (-1 empty), their clicks, goal and item exposure."""
+
+    slots: npt.NDArray[np.signedinteger]
+    clicks: float
+    exposure: Floats
+    item_exposure: Floats
+    moves: int
+
+
+def empty_slots(problem: Problem) -> npt.NDArray[np.signedinteger]:
+    """Unfilled (R, k) table, 16 bits wide where lists are short enough."""
+    longest = int(np.diff(problem.indptr).max(initial=0))
+    return np.empty((problem.n_lists, problem.k), np.int16 if longest < 2**15 else np.int32)
+
+
+def count_clicks(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> tuple[float, Floats]:
+    """Expected clicks of given lists, and the exposure of every item (I,)."""
+    scale = min(2.0 ** np.floor(61.0 - np.log2(max(problem.total_exposure, 1.0))), 2.0**40)
+    exposure = np.zeros((numba.get_num_threads(), problem.n_items), np.int64)
+    clicks = np.zeros((problem.n_lists + CHUNK - 1) // CHUNK)
+    measure(problem.lists, slots, scale, exposure, clicks)
+    return float(clicks.sum()), exposure.sum(axis=0) / scale
+
+
+def round_prices(problem: Problem, prices: Floats, *, most_rounds: int = 60) -> Rounded:
+    """Lists for these prices, mended and refunded."""
+    slots = empty_slots(problem)
+    boost = problem.boosts(prices)
+    choose(problem.lists, boost, slots)
+    exposure = np.asarray(problem.membership.T @ count_clicks(problem, slots)[1])
+    walk = _Walk(problem, boost, slots, exposure)
+    moves = walk.run(refund=False, most_rounds=most_rounds)
+    moves += walk.run(refund=True, most_rounds=most_rounds)
+    clicks, shown = count_clicks(problem, slots)
+    return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown, moves)
+
+
+class _Walk:
+    """Rounds of rating all lists and moving in the best of them."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        boost: npt.NDArray[np.float32],
+        slots: npt.NDArray[np.signedinteger],
+        exposure: Floats,
+    ) -> None:
+        self.problem, self.boost, self.slots, self.exposure = problem, boost.astype(np.float64), slots, exposure
+        goals = problem.goals
+        # a hair inside the target, so that adding the exposure up in another order still finds the goal met
+        self.target = goals.target + goals.kind * 1e-9 * np.maximum(1.0, np.abs(goals.target))
+        self.start = problem.membership.indptr.astype(np.int64)
+        self.ids = problem.membership.indices.astype(np.int64)
+        self.penalty = np.ones(len(goals))
+        self.rates = np.empty(problem.n_lists, np.float32)
+
+    def violation(self) -> Floats:
+        """Missing (at least) or surplus (at most) exposure of every goal."""
+        return np.maximum(0.0, self.problem.goals.kind * (self.target - self.exposure))
+
+    def run(self, *, refund: bool, most_rounds: int) -> int:
+        """Rounds until no violation is left (mending), or no move is found.
+
+        Where mending is stuck, goals still violated weigh twice as much from then on (breakout, Morris 1993), so that
+        a move may pass the violation on to a goal that is easier to mend.
+        """
+        total = 0
+        for _ in range(most_rounds):
+            missing = self.violation()
+            if not refund and missing.sum() <= 0:
+                break
+            urgent = np.asarray(self.problem.membership @ (missing > 0).astype(np.float64)) > 0
+            common = (
+                self.problem.lists, self.start, self.ids, self.exposure, self.target,
+                self.problem.goals.kind, self.penalty, urgent, self.boost, refund, self.slots,
+            )  # fmt: skip
+            score_moves(*common, self.rates)
+            rows = np.flatnonzero(np.isfinite(self.rates))
+            rows = rows[np.argsort(self.rates[rows], kind="stable")]
+            made = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
+            if TRACE:
+                print("   ", "refund" if refund else "mend", len(rows), "made", made, "missing", missing.sum(), "->", self.violation().sum())
+            total += made
+            if made == 0 and refund:
+                break
+            if made < 3:
+                self.penalty[self.violation() > 0] *= 2.0
+        return total
+
+
+TRACE = False

@@ -9,11 +9,17 @@ import argparse
 import json
 import resource
 import time
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit, prange
 
+
+from ltexpo.rerank.evaluate import Evaluator
+from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.problem import Goals, Problem
+from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.solve import solve
 
 
 @njit(cache=True)
@@ -96,3 +102,60 @@ def make_instance(
         np.arange(n_lists + 1) * n_candidates, items, scores,
         attention=attention, group_indptr=indptr, group_ids=ids, goals=goals, in_place=True,
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lists", type=int, default=1_000_000)
+    parser.add_argument("--candidates", type=int, default=100)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--sellers", type=int, default=2_000)
+    parser.add_argument("--item-floor", type=float, default=0.0)
+    options = parser.parse_args()
+    # compile and load everything once on a small instance, so that seconds are those of a warm process
+    solve(make_instance(3_000, options.candidates, 500, 20, item_floor=options.item_floor))
+    problem = make_instance(
+        options.lists, options.candidates, options.items, options.sellers, item_floor=options.item_floor
+    )
+    input_bytes = problem.items.nbytes + problem.scores.nbytes
+    baseline = peak_bytes()
+    solution = solve(problem)
+    boost = problem.boosts(solution.prices)
+    slots = empty_slots(problem)
+    applied = seconds_of(lambda: choose(problem.lists, boost, slots))
+    one_pass = seconds_of(lambda: Evaluator(problem)(solution.prices))
+    target = np.empty_like(problem.scores)
+    copied = seconds_of(lambda: copy_array(problem.scores, target))
+    roofline = input_bytes / (2 * problem.scores.nbytes / copied)
+    print(json.dumps({
+        "lists": options.lists, "candidates": options.candidates, "items": options.items, "goals": len(problem.goals),
+        "seconds": round(solution.seconds, 2), "passes": round(solution.passes, 1), "gap": solution.gap,
+        "goals_met": int(solution.met.sum()), "clicks_before": solution.clicks_before,
+        "clicks_after": solution.clicks_after, "upper_bound": solution.upper_bound,
+        "input_mb": input_bytes / 1e6, "peak_mb": peak_bytes() / 1e6, "peak_before_solving_mb": baseline / 1e6,
+        "apply_lists_per_second": options.lists / applied, "pass_seconds": one_pass,
+        "copy_gb_per_second": 2 * problem.scores.nbytes / copied / 1e9, "pass_over_roofline": one_pass / roofline,
+    }, indent=1))  # fmt: skip
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+@njit(parallel=True, cache=True)
+def copy_array(source, target):
+    for i in prange(source.size):
+        target[i] = source[i]
+
+
+if __name__ == "__main__":
+    main()

@@ -43,8 +43,8 @@ class Box:
 
 def minimise(
     evaluator: Evaluator, box: Box, start: Floats, *, tolerance: float, most_passes: int, reach: float
-) -> tuple[Point, Point]:
-    """Newton-CG from `start` → (last point kept, point of least dual value).
+) -> Point:
+    """Newton-CG from `start` → the point of least dual value.
 
     Stops when the model promises less than `tolerance` × value, or after `most_passes` evaluations. `reach` bounds
     one step of a price at first, in score units.
@@ -67,16 +67,17 @@ def minimise(
             damping, reach = damping / 4, reach * 2
         elif ratio < 0.25:
             damping, reach = max(damping, 1e-3) * 4, max(np.abs(step).max(), 1e-12) / 2
-            quantile = quantile * 0.7
+            quantile = max(quantile * 0.7, 0.01)
         if gained > 0:
             small = small + 1 if gained < tolerance * abs(here.value) else 0
             here = there
             curvature = Curvature(evaluator, here.prices, quantile)
         else:
             small += 1
+            curvature = Curvature(evaluator, here.prices, quantile)
         if small >= 4:
             break
-    return here, here
+    return here
 
 
 TRACE = False

@@ -1,0 +1,160 @@
+"""A `Problem` → a `Solution`: prices, integral lists that meet the goals, and the numbers of the certificate."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ltexpo.rerank.attain import attainable
+from ltexpo.rerank.dual import Box, minimise
+from ltexpo.rerank.evaluate import Evaluator, Point
+from ltexpo.rerank.problem import Goals, Problem
+from ltexpo.rerank.rounding import Rounded, round_prices
+
+Floats = npt.NDArray[np.float64]
+
+SAMPLES = (20_000, 100_000)
+"""Lists of the first stages: their prices start the next one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Answer and proof.
+
+    slots (R, k): offset of each slot's candidate inside its (canonical) list, -1 = empty. prices (G,) in clicks per
+    exposure. upper_bound bounds the clicks of all lists that meet every attainable goal. shortfall (G,): exposure
+    missing (at least) or in surplus (at most). proved_infeasible: no lists meet all goals, by weak duality or because
+    a goal asks for more than its candidates can give.
+    """
+
+    slots: npt.NDArray[np.signedinteger]
+    prices: Floats
+    clicks_before: float
+    clicks_after: float
+    upper_bound: float
+    achieved: Floats
+    met: npt.NDArray[np.bool_]
+    shortfall: Floats
+    attainable: Floats
+    proved_infeasible: bool
+    item_exposure: Floats
+    passes: float
+    seconds: float
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every goal is met."""
+        return bool(self.met.all())
+
+    @property
+    def gap(self) -> float:
+        """(upper bound - clicks after) / upper bound."""
+        return (self.upper_bound - self.clicks_after) / self.upper_bound if self.upper_bound else 0.0
+
+
+def solve(
+    problem: Problem,
+    *,
+    start: Floats | None = None,
+    ceiling: float | None = None,
+    tolerance: float = 1e-6,
+    most_passes: int = 40,
+    rng: int | np.random.Generator = 0,
+) -> Solution:
+    """Prices by `dual.minimise` on growing samples, then lists by `rounding.round_prices`.
+
+    `start`: prices (G,) of an earlier run, which skip the samples. `ceiling`: clicks that one missing unit of exposure
+    may cost before a goal gives way (default: 10 × the range of scores). `tolerance`: relative gain of the dual under
+    which it stops. Goals above what is attainable are aimed at what is attainable, and reported as not met.
+    """
+    began = time.perf_counter()
+    n_goals = len(problem.goals)
+    extreme = attainable(problem)
+    aim = np.where(
+        problem.goals.kind > 0, np.minimum(problem.goals.target, extreme), np.maximum(problem.goals.target, extreme)
+    )
+    aimed = replace(problem, goals=replace(problem.goals, target=aim))
+    spread = _score_range(problem)
+    box = Box.of(aimed, 10.0 * spread if ceiling is None else ceiling)
+    full = Evaluator(aimed)
+    before = full(np.zeros(n_goals))
+    passes = 0.0
+    prices = np.zeros(n_goals) if start is None else box.clip(start)
+    reach = 0.1 * spread
+    if start is None:
+        generator = np.random.default_rng(rng)
+        for size in SAMPLES:
+            if 2 * size <= problem.n_lists:
+                rows = np.sort(generator.choice(problem.n_lists, size, replace=False)).astype(np.int64)
+                sample = Evaluator(aimed, rows)
+                prices = minimise(sample, box, prices, tolerance=10 * tolerance, most_passes=20, reach=reach).prices
+                passes += sample.passes
+                reach = 0.02 * spread
+    point = minimise(full, box, prices, tolerance=tolerance, most_passes=most_passes, reach=reach)
+    rounded, point = _round(aimed, full, box, point, tolerance)
+    kind = problem.goals.kind
+    shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))
+    met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(problem.goals.target))
+    unreachable = (kind * (problem.goals.target - extreme) > 1e-9 * np.maximum(1.0, np.abs(extreme))).any()
+    return Solution(
+        slots=rounded.slots,
+        prices=point.prices,
+        clicks_before=before.clicks,
+        clicks_after=rounded.clicks,
+        upper_bound=min(point.value, before.value),
+        achieved=rounded.exposure,
+        met=met,
+        shortfall=np.where(met, 0.0, shortfall),
+        attainable=extreme,
+        proved_infeasible=bool(unreachable) or (not met.all() and _ray_falls(full, point, spread)),
+        item_exposure=rounded.item_exposure,
+        passes=passes + full.passes,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _score_range(problem: Problem) -> float:
+    if not len(problem.scores):
+        return 1.0
+    return max(float(problem.scores.max()) - float(problem.scores.min()), 1e-9)
+
+
+def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance: float) -> tuple[Rounded, Point]:
+    """Lists for the prices of `point`; where mending gets stuck, prices for slightly tighter goals give it room."""
+    best = round_prices(problem, point.prices)
+    missing = _missing(problem, best)
+    margin = 0.0
+    for _ in range(4):
+        if missing <= 0 or (np.abs(point.prices) >= 0.99 * np.maximum(-box.low, box.high)).any():
+            break
+        binding = np.abs(point.prices) > 0
+        margin = max(2.0 * margin, missing / max(int(binding.sum()), 1))
+        goals: Goals = replace(
+            problem.goals, target=problem.goals.target + np.where(binding, problem.goals.kind * margin, 0.0)
+        )
+        tighter = Evaluator(replace(problem, goals=goals))
+        moved = minimise(tighter, box, point.prices, tolerance=tolerance, most_passes=15, reach=0.02)
+        full.passes += tighter.passes
+        again = round_prices(problem, moved.prices)
+        if _missing(problem, again) < missing:
+            best, missing = again, _missing(problem, again)
+    return best, point
+
+
+def _missing(problem: Problem, rounded: Rounded) -> float:
+    goals = problem.goals
+    short = np.maximum(0.0, goals.kind * (goals.target - rounded.exposure))
+    return float(short[short > 1e-9 * np.maximum(1.0, np.abs(goals.target))].sum())
+
+
+def _ray_falls(full: Evaluator, point: Point, spread: float) -> bool:
+    """Whether the dual falls below every possible clicks along the ray of these prices: then no lists meet all goals."""
+    problem = full.problem
+    worst = float(problem.scores.min()) * problem.total_exposure if len(problem.scores) else 0.0
+    # slack for the rounding of boosts to float32
+    for times in (1.0, 10.0, 100.0):
+        at = full(point.prices * times)
+        if at.value < worst - 1e-6 * problem.total_exposure * (spread + np.abs(at.prices).max(initial=0.0)):
+            return True
+    return False

@@ -67,6 +67,15 @@ def draw_lists(n_lists, n_candidates, cumulative, quality, uniform_share, seed, 
                 scores[r * n_candidates + j] = values[order[j]]
 
 
+@njit(cache=True)
+def count_items(items, n_items):
+    """np.bincount without its 64-bit copy of the input."""
+    count = np.zeros(n_items, np.int64)
+    for i in items:
+        count[i] += 1
+    return count
+
+
 def make_instance(
     n_lists: int, n_candidates: int, n_items: int, n_sellers: int, *, k: int = 20, item_floor: float = 0.0, seed: int = 0
 ) -> Problem:
@@ -82,7 +91,7 @@ def make_instance(
     seller = (rng.random(n_items) ** 2 * n_sellers).astype(np.int64)
     attention = 1.0 / np.log2(np.arange(2, k + 2))
     total = n_lists * attention.sum()
-    offered = np.bincount(items, minlength=n_items)
+    offered = count_items(items, n_items)
     by_seller = np.bincount(seller, offered, n_sellers)
     group, target = [np.zeros(1, np.int64), 1 + np.arange(n_sellers)], [[0.3 * total]]
     target.append(0.5 * total * by_seller / offered.sum())

@@ -37,7 +37,7 @@ def violation_change(start, goals, exposure, target, kind, penalty, down, up, am
 
 
 @njit(cache=True, nogil=True)
-def _allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
+def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
     """Whether candidate i may stand in slot j (its neighbour, or the one it pushes out, going down) by guardrails."""
     if j < lists.protect:
         return False
@@ -93,7 +93,7 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
         if (refund and change > 0.0) or (not refund and change > -1e-12):
             continue
         rate = margin / gain if refund else amount * margin / -change
-        if rate < best and (not lists.guarded or _allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
+        if rate < best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
             best, at, who = rate, j, v
     j = n - 1
     if j < lists.protect:
@@ -124,7 +124,7 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
         if (refund and change > 0.0) or (not refund and change > -1e-12):
             continue
         rate = margin / gain if refund else amount * margin / -change
-        if rate < best and (not lists.guarded or _allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
+        if rate < best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
             best, at, who = rate, j, v
     return best, at, who
 

@@ -10,11 +10,17 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ltexpo.rerank.anneal import anneal
 from ltexpo.rerank.kernels import CHUNK, choose
 from ltexpo.rerank.moves import apply_moves, measure, score_moves
 from ltexpo.rerank.problem import Problem
 
 Floats = npt.NDArray[np.float64]
+
+ANNEAL_SLOTS = 200_000
+"""Above so many slots near ties are dense enough for single swaps."""
+ANNEAL_STEPS = 200
+HOT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,16 @@ def round_prices(problem: Problem, prices: Floats, *, most_rounds: int = 60) -> 
     choose(problem.lists, boost, slots)
     exposure = np.asarray(problem.membership.T @ count_clicks(problem, slots)[1])
     walk = _Walk(problem, boost, slots, exposure)
+    if len(slots) * problem.k <= ANNEAL_SLOTS and len(problem.goals):
+        for stiffness in (1.0, 3.0, 10.0):
+            anneal(
+                problem, prices, walk.target, slots, exposure,
+                steps=ANNEAL_STEPS * len(slots) * problem.k, hot=HOT, stiffness=stiffness, seed=7,
+            )  # fmt: skip
+            if TRACE:
+                print("    anneal", walk.violation().sum())
+            if walk.violation().sum() <= 0:
+                break
     moves = walk.run(refund=False, most_rounds=most_rounds)
     moves += walk.run(refund=True, most_rounds=most_rounds)
     clicks, shown = count_clicks(problem, slots)

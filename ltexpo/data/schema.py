@@ -189,19 +189,18 @@ class _Check:
     def run(self, values: pd.Series, kind: Kind) -> pd.Series:
         gaps = values.isna()
         if gaps.any() and not self.nullable:
-            raise self.refuse(values, gaps, "is missing", "Fill it or leave the row out")
+            raise self.refuse(values, gaps, "a gap", "Fill it or leave the row out")
         checked: pd.Series = getattr(self, f"_{kind}")(values)
         return checked
 
     def refuse(self, values: pd.Series, bad: pd.Series, what: str, mend: str) -> ColumnError:
         row = int(np.flatnonzero(bad.to_numpy())[0])
         rows = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-        shown = repr(values.iloc[row])
-        return ColumnError(f"{self.where}: '{self.column}' row {row} is {shown}, {what}{rows}. {mend}.")
+        return ColumnError(f"{self.where}: '{self.column}' row {row} is {_shown(values.iloc[row])}, {what}{rows}. {mend}.")
 
     def wrong_type(self, values: pd.Series, wanted: str) -> ColumnError:
         return ColumnError(
-            f"{self.where}: '{self.column}' holds {values.dtype} values such as {values.dropna().iloc[0]!r}, "
+            f"{self.where}: '{self.column}' holds {values.dtype} values such as {_shown(values.dropna().iloc[0])}, "
             f"expected {wanted}. Convert the column."
         )
 
@@ -245,7 +244,7 @@ class _Check:
             outside = (numbers <= 0) | (numbers > 1)
             if outside.any():
                 raise self.refuse(values, outside, "not a probability above 0 and up to 1", "Log what was used")
-        if self.column in (Columns.Price, Columns.ScoreStd) and self.where and (numbers < 0).any():
+        if self.column in (Columns.Price, Columns.ScoreStd) and (numbers < 0).any():
             raise self.refuse(values, numbers < 0, "negative", "Give a value of 0 or more")
         return numbers
 
@@ -296,6 +295,10 @@ class _Check:
         if zones.iloc[0] == "none":
             self.notes[f"{self.column}: times without a zone read as UTC"] = int(times.notna().sum())
         return times.astype("datetime64[us, UTC]")
+
+
+def _shown(value: object) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 _STRING = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype("pyarrow")

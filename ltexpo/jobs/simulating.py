@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.synthetic.truth import Truth
+from ltexpo.data.synthetic.truth import TRUTH_FOLDER, Truth
 from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import TableError
 from ltexpo.jobs.job import DataJob, trained_until, training_tiers
 from ltexpo.simulate import Experiment, SimulateSettings, simulate
 
-EXPERIMENT_TABLE, EXPERIMENT_FILE, TRUTH_FOLDER = "experiment.parquet", "experiment.json", "truth"
+EXPERIMENT_TABLE, EXPERIMENT_FILE = "experiment.parquet", "experiment.json"
 
 
 class SimulateJob(SimulateSettings, DataJob):

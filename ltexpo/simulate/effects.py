@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-Totals = npt.NDArray[np.float64]
+from ltexpo.metrics.intervals import Ratio, difference, estimate
 
 
 def ratio_effects(
@@ -15,40 +15,40 @@ def ratio_effects(
 ) -> pd.DataFrame:
     """One row per metric: control, treatment, difference with interval, relative difference with interval, p_value.
 
-    `users` holds one row per user with the totals that `metrics` names as (numerator, denominator); users are the
-    randomised units, so a ratio of sums has the delta-method variance over users (Deng et al., KDD 2018), and the two
-    arms are independent. The relative interval is the delta method's on log(treatment / control), mapped back.
+    `users` holds one row per user with the totals that `metrics` names as (numerator, denominator). Users are the
+    randomised units, so a ratio of sums has the delta-method variance over users (Deng, Knoblich & Lu, KDD 2018), and
+    the two arms are independent. The relative interval is the delta method's on log(treatment / control), mapped
+    back; it is NaN when an arm's value is 0.
     """
+    user = np.arange(len(users))
     rows = []
-    z = float(stats.norm.ppf(0.5 + level / 2))
     for metric, (numerator, denominator) in metrics.items():
         values, totals = users[numerator].to_numpy(np.float64), users[denominator].to_numpy(np.float64)
-        control, control_se = ratio(values[~treated], totals[~treated])
-        treatment, treatment_se = ratio(values[treated], totals[treated])
-        difference, error = treatment - control, float(np.hypot(control_se, treatment_se))
-        row = {
-            "metric": metric, "control": control, "treatment": treatment,
-            "difference": difference, "low": difference - z * error, "high": difference + z * error,
-            "relative": np.nan, "relative_low": np.nan, "relative_high": np.nan,
-            # Without any variation there is nothing to test: equal arms are certain to be equal.
-            "p_value": 2 * float(stats.norm.sf(abs(difference) / error)) if error > 0 else float(difference == 0),
-        }
-        if control > 0 and treatment > 0:
-            log_ratio = np.log(treatment / control)
-            log_error = float(np.hypot(control_se / control, treatment_se / treatment))
-            row["relative"] = treatment / control - 1
-            row["relative_low"] = np.exp(log_ratio - z * log_error) - 1
-            row["relative_high"] = np.exp(log_ratio + z * log_error) - 1
-        rows.append(row)
+        arms = [Ratio.of(values[arm], totals[arm], user[arm]) for arm in (~treated, treated)]
+        control, treatment = (estimate(arm, level=level) for arm in arms)
+        change = difference(arms[1], arms[0], level=level)
+        relative = _relative(control.value, treatment.value, control.error, treatment.error, level)
+        rows.append({
+            "metric": metric, "control": control.value, "treatment": treatment.value,
+            "difference": change.value, "low": change.low, "high": change.high,
+            "relative": relative[0], "relative_low": relative[1], "relative_high": relative[2],
+            "p_value": _p_value(change.value, change.error, len(users) - 1),
+        })
     return pd.DataFrame(rows)
 
 
-def ratio(numerator: Totals, denominator: Totals) -> tuple[float, float]:
-    """Σ numerator / Σ denominator over clusters (n,) and its delta-method standard error; NaN without denominator."""
-    n, total = len(numerator), float(denominator.sum())
-    if n < 2 or total == 0:
-        return float("nan"), float("nan")
-    value = float(numerator.sum()) / total
-    residual = numerator - value * denominator
-    error = float(np.sqrt(n / (n - 1) * np.square(residual).sum())) / total
-    return value, error
+def _relative(
+    control: float, treatment: float, control_error: float, treatment_error: float, level: float
+) -> tuple[float, float, float]:
+    if not (control > 0 and treatment > 0):
+        return float("nan"), float("nan"), float("nan")
+    center = np.log(treatment / control)
+    half = float(stats.norm.ppf(0.5 + level / 2)) * np.hypot(control_error / control, treatment_error / treatment)
+    return treatment / control - 1, float(np.expm1(center - half)), float(np.expm1(center + half))
+
+
+def _p_value(change: float, error: float, freedom: int) -> float:
+    if error > 0:
+        return 2 * float(stats.t.sf(abs(change) / error, freedom))
+    # Without any variation there is nothing to test: equal arms are certain to be equal.
+    return float(change == 0)

@@ -120,6 +120,8 @@ def _shown(
 ) -> pd.DataFrame:
     """One row per slot shown: user, examination and click probability, purchase probability, price, in_tail."""
     frame = check_table(lists, RANKINGS, source=name).frame
+    # In one fixed order, so that the draws do not depend on how the table was sorted.
+    frame = frame.sort_values([Columns.Request, Columns.Rank], ignore_index=True)
     users = frame[Columns.User if Columns.User in frame.columns else Columns.Request]
     deepest = int(frame[Columns.Rank].max())
     if deepest > len(truth.examination):

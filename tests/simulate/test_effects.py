@@ -5,20 +5,29 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ltexpo.simulate.effects import ratio, ratio_effects
+from ltexpo.simulate.effects import ratio_effects
 
 CTR = {"ctr": ("clicks", "views")}
 
 
-def test_ratio_of_a_case_worked_by_hand():
-    # Σ clicks / Σ views = 3 / 10; residuals 1 − 1.2, 0 − 0.6, 2 − 1.2 → Σ r² = 1.04; se = √(3/2 · 1.04) / 10.
-    value, error = ratio(np.array([1.0, 0.0, 2.0]), np.array([4.0, 2.0, 4.0]))
-    assert value == pytest.approx(0.3)
-    assert error == pytest.approx(np.sqrt(1.5 * 1.04) / 10)
+def test_an_effect_worked_by_hand():
+    # Control: Σ clicks / Σ views = 3 / 10; residuals 1 − 1.2, 0 − 0.6, 2 − 1.2 → Σ r² = 1.04; variance 3/2 · 1.04 / 100.
+    # Treatment: 6 / 10 with residuals 0.6, 0.8, −1.4 → Σ r² = 2.96; variance 3/2 · 2.96 / 100.
+    # Together six users share one linearised sum, so the small-sample factor is 6/5 in place of 3/2.
+    users = pd.DataFrame({"clicks": [1.0, 0, 2, 3, 2, 1], "views": [4.0, 2, 4, 4, 2, 4]})
+    effect = ratio_effects(users, CTR, np.array([False] * 3 + [True] * 3)).iloc[0]
+    assert (effect["control"], effect["treatment"]) == (pytest.approx(0.3), pytest.approx(0.6))
+    half = np.sqrt(6 / 5 * (1.04 + 2.96)) / 10 * stats.t.ppf(0.975, 5)
+    assert effect["low"] == pytest.approx(0.3 - half)
+    assert effect["high"] == pytest.approx(0.3 + half)
+    assert effect["relative"] == pytest.approx(1.0)
 
 
-def test_a_ratio_without_denominator_is_not_a_number():
-    assert np.isnan(ratio(np.zeros(3), np.zeros(3))[0])
+def test_a_relative_effect_on_nothing_is_not_a_number():
+    users = pd.DataFrame({"clicks": [0.0, 0, 1, 1], "views": [2.0] * 4})
+    effect = ratio_effects(users, CTR, np.array([False, False, True, True])).iloc[0]
+    assert np.isnan(effect["relative"])
+    assert effect["difference"] == 0.5
 
 
 def test_equal_arms_without_variation_have_p_value_1():

@@ -91,8 +91,8 @@ def evaluate(
     item_ids = pd.Index(tiers[Columns.Item])
     # From here on ids are integers: joins are several times faster and nothing is shown to anyone.
     tiers = tiers.assign(**{Columns.Item: np.arange(len(tiers))})
-    acted = pd.DataFrame(columns=[Columns.User, Columns.Item]) if test is None else test
-    user_ids = pd.Index(pd.unique(pd.concat([_users(frame) for frame in frames.values()] + [acted[Columns.User]])))
+    acting = [_users(frame) for frame in frames.values()] + ([] if test is None else [test[Columns.User]])
+    user_ids = pd.Index(pd.unique(pd.concat(acting)))
     arms = {name: _Arm.of(frame, item_ids, user_ids, source=name) for name, frame in frames.items()}
 
     health = {"lists": len(arms["rankings"].users), "users_with_a_list": int(arms["rankings"].users.nunique())}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +92,7 @@ class Truth:
             with np.load(path, allow_pickle=False) as held:
                 arrays: dict[str, Any] = {name: held[name] for name in _ARRAYS}
                 users, items = IdMap(pd.Index(held["users"].tolist())), IdMap(pd.Index(held["items"].tolist()))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise TableError(f"{path}: holds no truth of a made shop ({error}). Save one with Shop.save.") from error
         for name in ("cart_slope", "purchase_given_cart"):
             arrays[name] = float(arrays[name])

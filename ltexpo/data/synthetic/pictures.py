@@ -5,10 +5,10 @@ colours, pattern and backdrop, so that twenty thousand pictures take seconds. Th
 """
 
 import functools
+import hashlib
 import itertools
 import os
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -48,23 +48,22 @@ def draw_picture(row: Mapping[str, Any]) -> Image.Image:
 
     Small differences of framing, shade and backdrop follow from item_id alone; they say nothing about the product.
     """
-    chance = np.random.default_rng(zlib.crc32(str(row[Columns.Item]).encode()))
-    outline = _outline(str(row[Columns.Category]), str(row["shape"]), int(chance.integers(3)))
-    backdrop = _backdrop(int(chance.integers(len(_BACKDROPS))))
-    shade = chance.integers(-7, 8, size=3)
+    # A hash gives each item its own chance at a fraction of what seeding a generator costs.
+    variant, tint, phase, *shade = hashlib.blake2b(str(row[Columns.Item]).encode(), digest_size=6).digest()
+    outline = _outline(str(row[Columns.Category]), str(row["shape"]), variant % 3)
     colour, accent = (_shifted(COLOURS[str(row[name])], shade) for name in ("colour", "accent"))
-    fill = Image.new("RGB", (SIZE, SIZE), colour)
+    fill = Image.new("RGB", outline.whole.size, colour)
     pattern = str(row["pattern"])
     if pattern != "plain":
-        fill.paste(accent, mask=_pattern_mask(pattern, int(chance.integers(4))))
+        fill.paste(accent, mask=_pattern_mask(pattern, phase % 4).crop(outline.box))
     fill.paste(accent, mask=outline.trim)
     fill = ImageChops.multiply(fill, outline.shading)
     # Seams on dark cloth are drawn lighter, or they would vanish.
     dark = sum(colour) < 240
     fill.paste((118, 118, 124) if dark else _darker(colour), mask=outline.seams)
     fill = ImageChops.screen(fill, outline.sheen)
-    picture = ImageChops.multiply(backdrop, outline.shadow)
-    picture.paste(fill, mask=outline.whole)
+    picture = ImageChops.multiply(_backdrop(tint % len(_BACKDROPS)), outline.shadow)
+    picture.paste(fill, outline.box, mask=outline.whole)
     return picture
 
 
@@ -97,8 +96,9 @@ def _write(jobs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
 
 @dataclass(frozen=True)
 class _Outline:
-    """One silhouette's masks at picture size."""
+    """One silhouette's masks at picture size, all but the shadow cut to the box that the product fills."""
 
+    box: tuple[int, int, int, int]
     whole: Image.Image
     trim: Image.Image
     seams: Image.Image
@@ -134,12 +134,14 @@ def _outline(category: str, shape: str, variant: int) -> _Outline:
     sheen = 26 * np.exp(-(((across + 0.32) / 0.30) ** 2 + ((down + 0.30) / 0.55) ** 2)) * inside
     fallen = ImageChops.offset(whole, 3, 5).filter(ImageFilter.GaussianBlur(5))
     shadow = 1 - 0.30 * np.asarray(fallen, dtype=np.float32) / 255
+    box = whole.getbbox() or (0, 0, SIZE, SIZE)
     return _Outline(
-        whole=whole,
-        trim=small["trim"],
-        seams=small["seams"].point([int(0.8 * level) for level in range(256)]),
-        shading=_grey(255 * light),
-        sheen=_grey(sheen),
+        box=box,
+        whole=whole.crop(box),
+        trim=small["trim"].crop(box),
+        seams=small["seams"].point([int(0.8 * level) for level in range(256)]).crop(box),
+        shading=_grey(255 * light).crop(box),
+        sheen=_grey(sheen).crop(box),
         shadow=_grey(255 * shadow),
     )
 
@@ -235,8 +237,9 @@ def _pattern_mask(pattern: str, phase: int) -> Image.Image:
     return mask.reduce(_OVER)
 
 
-def _shifted(colour: RGB, shade: npt.NDArray[np.int64]) -> RGB:
-    red, green, blue = (int(np.clip(part + change, 0, 255)) for part, change in zip(colour, shade, strict=True))
+def _shifted(colour: RGB, shade: Sequence[int]) -> RGB:
+    """`colour` with each part moved by −7 … 7, by what a byte of `shade` says."""
+    red, green, blue = (min(255, part + byte % 15 - 7) for part, byte in zip(colour, shade, strict=True))
     return red, green, blue
 
 

@@ -11,7 +11,7 @@ from ltexpo.columns import Columns, EventKind
 from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, TableError
 
-Kind = Literal["id", "text", "number", "rank", "time", "event", "flag"]
+Kind = Literal["id", "text", "number", "boost", "rank", "time", "event", "flag"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ RANKINGS = Contract(
         Columns.User: "id",
         Columns.Score: "number",
         Columns.Exposure: "number",
-        Columns.Price: "number",
+        Columns.Price: "boost",
         Columns.Boosted: "flag",
     },
     key=(Columns.Request, Columns.Item),
@@ -231,7 +231,8 @@ class _Check:
             raise self.refuse(values, odd, "not a string", "Write the whole column as strings")
         return values.astype(_STRING)
 
-    def _number(self, values: pd.Series) -> pd.Series:
+    def _boost(self, values: pd.Series) -> pd.Series:
+        """Finite numbers of either sign: a boost below 0 holds an item back."""
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
             if values.isna().all():
                 return values.astype("float64")
@@ -240,6 +241,10 @@ class _Check:
         infinite = pd.Series(np.isinf(numbers.to_numpy()))
         if infinite.any():
             raise self.refuse(values, infinite, "not finite", "Leave it out or mend the upstream computation")
+        return numbers
+
+    def _number(self, values: pd.Series) -> pd.Series:
+        numbers = self._boost(values)
         if self.column == Columns.Propensity:
             outside = (numbers <= 0) | (numbers > 1)
             if outside.any():

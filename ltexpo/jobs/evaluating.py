@@ -33,7 +33,9 @@ def run_evaluate(job: EvaluateJob) -> Evaluation:
     control: pd.DataFrame | None = None if job.control is None else read_frame(job.control)
     result = evaluate(dataset, read_frame(job.rankings), job, control=control)
     with output_folder(job.out) as folder:
-        write_frame(result.metrics, folder / METRICS_TABLE)
+        metrics = result.to_pandas()
+        write_frame(metrics, folder / METRICS_TABLE)
         write_frame(result.lorenz, folder / LORENZ_TABLE)
-        write_json({"health": result.health, "metrics": result.metrics.to_dict("records")}, folder / METRICS_FILE)
+        write_json({"tail": result.tail, "health": result.health, "metrics": metrics.to_dict("records")},
+                   folder / METRICS_FILE)
     return result

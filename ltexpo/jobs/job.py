@@ -1,5 +1,6 @@
 """What every job shares: where its data lies, its seed, and which events its candidates were trained on."""
 
+import datetime as dt
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +32,7 @@ def trained_until(table: Path) -> str | None:
     return None if noted is None else str(noted)
 
 
-def refuse_seen_test(table: Path, since: str) -> None:
+def refuse_seen_test(table: Path, since: str | dt.date) -> None:
     """Raise `SplitError` when `table` was trained on events of a test period that begins at `since`."""
     until = trained_until(table)
     if until is not None and as_utc(until) > as_utc(since):

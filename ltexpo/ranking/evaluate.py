@@ -49,17 +49,22 @@ class Evaluation:
     metrics: pd.DataFrame
     """metric, k, tier, value, low, high, n: 95% intervals over users, NaN for numbers of the whole catalogue."""
     lorenz: pd.DataFrame
-    """lists (rankings, control), k, item_share, exposure_share: the Lorenz curve of exposure over the catalogue."""
+    """arm (rankings, control), k, item_share, exposure_share: the Lorenz curve of exposure over the catalogue."""
     tail: str
     """The definition behind the tiers."""
     health: dict[str, int] = field(default_factory=dict)
     """What was counted, left out, or scored 0."""
+    control: pd.DataFrame | None = None
+    """`metrics` of the control lists."""
     differences: pd.DataFrame | None = None
     """metric, k, tier, control, treatment, value (treatment − control), low, high, n: paired over users."""
 
     def to_pandas(self) -> pd.DataFrame:
-        """The metrics table."""
-        return self.metrics
+        """Every table in one, with a column arm in front: rankings, control, difference (rankings − control)."""
+        columns = list(self.metrics.columns)
+        arms = {"rankings": self.metrics, "control": self.control, "difference": self.differences}
+        tables = [table[columns].assign(arm=arm) for arm, table in arms.items() if table is not None]
+        return pd.concat(tables, ignore_index=True)[["arm", *columns]]
 
     def __str__(self) -> str:
         parts = [_wide(self.metrics)]
@@ -120,7 +125,7 @@ def evaluate(
             health[f"{prefix}lists_shorter_than_{k}"] = int((lengths < k).sum())
             exposure = item_exposure(arm.lists, tiers[Columns.Item], k=k, attention=settings.attention)
             curve = lorenz(exposure[Columns.Exposure].to_numpy())
-            curve.insert(0, "lists", name)
+            curve.insert(0, "arm", name)
             curve.insert(1, "k", k)
             curves.append(curve)
         measures[name] = rows
@@ -131,6 +136,7 @@ def evaluate(
         pd.concat(curves, ignore_index=True),
         str(settings.tail),
         health,
+        measures_table(measures["control"]) if control is not None else None,
         differences_table(measures["rankings"], measures["control"]) if control is not None else None,
     )
 

@@ -142,8 +142,9 @@ def _shown(
     })
 
 
-def _same_users(arms: list[pd.DataFrame]) -> pd.Index:
-    control, treatment = (pd.Index(arm[Columns.User].unique()).sort_values() for arm in arms)
+def _same_users(arms: list[pd.DataFrame]) -> "pd.Index[str]":
+    users: list[pd.Index[str]] = [pd.Index(np.unique(arm[Columns.User].to_numpy(dtype=str))) for arm in arms]
+    control, treatment = users
     if not control.equals(treatment):
         odd = control.symmetric_difference(treatment)
         raise TableError(
@@ -154,7 +155,7 @@ def _same_users(arms: list[pd.DataFrame]) -> pd.Index:
 
 
 def _outcomes(
-    arm: pd.DataFrame, user_ids: pd.Index, visits: np.ndarray, rng: np.random.Generator
+    arm: pd.DataFrame, user_ids: "pd.Index[str]", visits: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Per-user totals (U, 8) in the order of `_TOTALS`; a slot's clicks over visits are binomial."""
     users = user_ids.get_indexer(pd.Index(arm[Columns.User]))

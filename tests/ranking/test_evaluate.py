@@ -58,7 +58,7 @@ def test_by_hand(shop):
         "items_without_seller_id": 0,
     }
     assert found.tail == str(TailSpec())
-    assert found.to_pandas() is found.metrics
+    assert set(found.to_pandas()["arm"]) == {"rankings"}
     assert found.differences is None
 
 
@@ -134,7 +134,7 @@ def test_against_control(shop):
     own = evaluate(shop, control, TEST)
     shown = found.differences.set_index(["metric", "tier"])["control"]
     assert shown.equals(own.metrics.set_index(["metric", "tier"])["value"].rename("control"))
-    assert set(found.lorenz["lists"]) == {"rankings", "control"}
+    assert set(found.lorenz["arm"]) == {"rankings", "control"}
     assert "control_lists_without_relevant" in found.health
     same = evaluate(shop, rankings, TEST, control=rankings).differences
     assert (same["value"].dropna() == 0).all()

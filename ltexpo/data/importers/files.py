@@ -50,15 +50,16 @@ def read_columns(
     Optional columns that are not there are left away. Raises `ColumnError` naming the required ones that are not.
     """
     wanted = [*required, *optional]
-    if path.suffix == ".parquet":
-        frame = read_frame(path, columns=wanted)
-        _require(required, frame.columns.tolist(), path)
-        return frame
     names = column_names(path, separator=separator)
-    _require(required, names, path)
+    if missing := [name for name in required if name not in names]:
+        lacks = ", ".join(f"'{name}'" for name in missing)
+        raise ColumnError(
+            f"{path}: lacks {lacks}; found {', '.join(names)}. Give the file as its publisher made it."
+        )
     if doubled := [name for name in wanted if names.count(name) > 1]:
         raise ColumnError(f"{path}: has two columns named '{doubled[0]}'. Rename one.")
-    return _read_csv(path, [name for name in names if name in wanted], separator)
+    chosen = [name for name in names if name in wanted]
+    return read_frame(path, columns=chosen) if path.suffix == ".parquet" else _read_csv(path, chosen, separator)
 
 
 def column_names(path: Path, *, separator: str = ",") -> list[str]:
@@ -140,14 +141,6 @@ def open_text(path: Path) -> TextIO:
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
-
-
-def _require(required: Sequence[str], names: Sequence[str], path: Path) -> None:
-    missing = [name for name in required if name not in names]
-    if missing:
-        found = ", ".join(column_names(path) if path.suffix == ".parquet" else names)
-        lacks = ", ".join(f"'{name}'" for name in missing)
-        raise ColumnError(f"{path}: lacks {lacks}; found {found}. Give the file as its publisher made it.")
 
 
 def _first_line(error: Exception) -> str:

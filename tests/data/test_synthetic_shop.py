@@ -82,7 +82,7 @@ def test_lists_are_whole_and_time_runs_forward(shop, impressions):
     for before, after in itertools.pairwise(path):
         both = steps.dropna(subset=[after])
         assert (both[after] > both[before]).all()
-    assert events["price"].notna().equals(events["event"] == EventKind.Purchase)
+    assert (events["price"].notna() == (events["event"] == EventKind.Purchase)).all()
 
 
 def test_new_products_have_no_past(shop):

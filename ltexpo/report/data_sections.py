@@ -17,9 +17,11 @@ from ltexpo.report.gather import Facts
 from ltexpo.report.lists_sections import tier_badge
 from ltexpo.report.markup import Html, html, join, row, table
 from ltexpo.report.settings import ReportSettings
-from ltexpo.report.words import NONE, count, percent, plural, setting
+from ltexpo.report.words import NONE, count, percent, plural, setting, signed
 
-_ACCURACY = ("recall", "ndcg", "map", "mrr", "hit", "precision")
+_FIRST = ("recall", "ndcg")
+"""Accuracy metrics that stand in the open."""
+_ACCURACY = (*_FIRST, "map", "mrr", "hit", "precision")
 _WORDS = (
     ("exposure", "of a product or a group: the sum of the attention of every slot it is shown in."),
     ("attention", "the probability that a slot is looked at; it falls with the rank in the list."),
@@ -32,7 +34,7 @@ _WORDS = (
     ("coverage", "how many products of the catalogue stand in at least one list."),
     ("Lorenz curve, Gini", "how unequally exposure is spread over the full catalogue; a Gini of 0 is equal, near 1 is "
      "all on one product."),
-    ("interval", "what would be seen with other users of the same kind, {level} of the time; users are the "
+    ("interval", "made so that, over many draws of such users, {level} of them hold the true value; users are the "
      "independent units, and before and after are compared user by user."),
 )
 
@@ -45,24 +47,28 @@ def accuracy_section(facts: Facts) -> Html:
             '<p class="missing">These lists were not evaluated. <code>ltexpo evaluate --control</code> compares them '
             "with the lists before, on a held-out period.</p>"
         )
-    is_accuracy = evaluation["metric"].astype(str).str.lower().str.startswith(_ACCURACY)
+    name = evaluation["metric"].astype(str).str.lower()
+    is_accuracy, is_first = name.str.startswith(_ACCURACY), name.str.startswith(_FIRST)
     if is_accuracy.any():
         first = html(
             "<p>How well the lists hit what users did in the held-out period, before and after. Tail rows count only "
             "the tail products among what users wanted. A difference whose interval keeps clear of zero is bold.</p>"
             "{table}",
-            table=_metric_table("Accuracy on the held-out period", evaluation[is_accuracy]),
+            table=_metric_table("Accuracy on the held-out period", evaluation[is_first]),
         )
     else:
         first = html(
             '<p class="missing">No accuracy was measured: the evaluation had no held-out period. Give '
             "<code>ltexpo evaluate</code> a <code>since</code> that leaves events to test on.</p>"
         )
-    rest = evaluation[~is_accuracy]
-    more = html(
-        "<details><summary>All other measures of the evaluation</summary>{table}</details>",
-        table=_metric_table("Exposure measures of the evaluation", rest),
-    ) if len(rest) else ""
+    others = [
+        ("Other measures of accuracy", evaluation[is_accuracy & ~is_first]),
+        ("Measures of exposure", evaluation[~is_accuracy]),
+    ]
+    more = join(
+        html("<details><summary>{name}</summary>{table}</details>", name=name, table=_metric_table(name, rows))
+        for name, rows in others if len(rows)
+    )
     return html("{first}{more}", first=first, more=more)
 
 
@@ -132,12 +138,14 @@ def _metric_table(caption: str, evaluation: pd.DataFrame) -> Html:
         for arm, rows in evaluation.groupby("arm", sort=False)
     }
     order = evaluation[keys].drop_duplicates()
+    # Together what belongs to one metric, in the order in which metrics first come.
+    order = order.iloc[np.argsort(pd.factorize(order["metric"])[0], kind="stable")]
     rows = []
     previous = None
     for metric, tier in order.itertuples(index=False, name=None):
         control, after, shift = (_cell(arms, arm, (metric, tier)) for arm in ("control", "rankings", "difference"))
         clear = shift is not None and (shift["low"] > 0 or shift["high"] < 0)
-        told = _interval(shift, signed=True)
+        told = _interval(shift, plus=True)
         # Said once for the eye, on every row for a screen reader.
         name = metric if metric != previous else html('<span class="hidden">{metric}</span>', metric=metric)
         cells = [name, tier, _interval(control), _interval(after)]
@@ -154,14 +162,14 @@ def _cell(arms: Mapping[str, pd.DataFrame], arm: str, key: tuple[str, str]) -> M
     return found
 
 
-def _interval(cell: Mapping[Any, float] | None, *, signed: bool = False) -> Html:
+def _interval(cell: Mapping[Any, float] | None, *, plus: bool = False) -> Html:
     if cell is None or not np.isfinite(cell["value"]):
         return Html(NONE)
     digits = 4 if abs(cell["value"]) < 10 else 1
-    sign = "+" if signed else ""
+    sign = "+" if plus else ""
 
     def told(value: float) -> str:
-        return f"{value:{sign},.{digits}f}".replace("-", "−")
+        return signed(f"{value:{sign},.{digits}f}")
 
     if not np.isfinite(cell["low"]):
         return html("{value}", value=told(cell["value"]))

@@ -103,7 +103,7 @@ def products_section(facts: Facts, *, n: int, n_displaced: int) -> Html:
         "one to the other.</p>"
         '<table class="products"><caption class="hidden">Products that gained most exposure and the products they '
         'displaced</caption><thead><tr><th scope="col">product</th><th scope="col">exposure</th><th scope="col">'
-        "displaced most</th></tr></thead><tbody>{rows}</tbody></table>",
+        "displaced most, and exposure taken</th></tr></thead><tbody>{rows}</tbody></table>",
         rows=join(rows),
     )
 

@@ -54,8 +54,10 @@ def summarise(facts: Facts, *, level: float) -> Summary:
 
 def verdict(facts: Facts, summary: Summary) -> Html:
     """One paragraph: what was asked, what it gave, what it costs, how sure that is."""
-    sentences = [_asked(facts.certificate), _gave(facts, summary), _costs(summary), _tested(facts, summary)]
-    lead = join(sentences, " ")
+    sentences = [
+        _asked(facts.certificate), _gave(facts, summary), _costs(summary), _tested(facts, summary), _held_out(facts),
+    ]
+    lead = join((sentence for sentence in sentences if sentence), " ")
     proof = _proof(facts.certificate)
     return html('<p class="verdict">{lead}</p>{proof}', lead=lead,
                 proof=html('<p class="aside">{proof}</p>', proof=proof) if proof else "")
@@ -184,6 +186,23 @@ def _tested(facts: Facts, summary: Summary) -> Html:
         "{judgement}.",
         size=size, change=change(row["relative"], digits=digits), level=percent(_test_level(facts), digits=0),
         interval=changes_to(low, high, digits=digits), judgement=judgement,
+    )
+
+
+def _held_out(facts: Facts) -> Html:
+    """What recall on the held-out period says, where it was measured."""
+    if facts.evaluation is None:
+        return Html("")
+    rows = facts.evaluation
+    rows = rows[rows["metric"].astype(str).str.startswith("recall") & (rows["tier"] == "all")]
+    arms = dict(zip(rows["arm"], rows.to_dict("records"), strict=True))
+    if not {"control", "rankings", "difference"} <= set(arms):
+        return Html("")
+    shift = arms["difference"]
+    return html(
+        "On the held-out period {metric} went from {before} to <b>{after}</b> ({points}; interval {interval}).",
+        metric=shift["metric"], before=percent(arms["control"]["value"]), after=percent(arms["rankings"]["value"]),
+        points=points(shift["value"]), interval=points_to(shift["low"], shift["high"]),
     )
 
 

@@ -8,22 +8,22 @@ NONE = "–"
 
 def count(value: float) -> str:
     """12,345."""
-    return _signed(f"{value:,.0f}") if _is_number(value) else NONE
+    return signed(f"{value:,.0f}") if _is_number(value) else NONE
 
 
 def percent(value: float | None, *, digits: int = 1) -> str:
     """12.3%."""
-    return _signed(f"{value:.{digits}%}") if _is_number(value) else NONE
+    return signed(f"{value:.{digits}%}") if _is_number(value) else NONE
 
 
 def change(value: float | None, *, digits: int = 1) -> str:
     """+12.3% or −0.4%: a relative change."""
-    return _signed(f"{value:+.{digits}%}") if _is_number(value) else NONE
+    return signed(f"{value:+.{digits}%}") if _is_number(value) else NONE
 
 
 def points(value: float | None, *, digits: int = 1) -> str:
     """+12.3 points: a difference of two shares."""
-    return _signed(f"{100 * value:+.{digits}f} points") if value is not None and _is_number(value) else NONE
+    return signed(f"{100 * value:+.{digits}f} points") if value is not None and _is_number(value) else NONE
 
 
 def number(value: float | None, *, digits: int = 4) -> str:
@@ -31,16 +31,16 @@ def number(value: float | None, *, digits: int = 4) -> str:
     if value is None or not _is_number(value):
         return NONE
     if value == int(value):
-        return _signed(f"{value:,.0f}")
+        return signed(f"{value:,.0f}")
     if abs(value) < 1e-4:
-        return _signed(f"{value:.{digits}g}")
+        return signed(f"{value:.{digits}g}")
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return _signed(f"{value:,.{decimals}f}")
+    return signed(f"{value:,.{decimals}f}")
 
 
 def setting(value: float) -> str:
     """A number somebody chose, as they would have typed it."""
-    return _signed(f"{value:,.10g}")
+    return signed(f"{value:,.10g}")
 
 
 def changes_to(low: float | None, high: float | None, *, digits: int = 1) -> str:
@@ -64,12 +64,12 @@ def plural(n: float, one: str, many: str | None = None) -> str:
     return f"{count(n)} {one if n == 1 else many or one + 's'}"
 
 
-def _is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _signed(text: str) -> str:
+def signed(text: str) -> str:
     """A true minus sign; and no sign before a zero that was rounded."""
     if not any(digit in text for digit in "123456789"):
         text = text.lstrip("+-")
     return text.replace("-", "−")
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -136,7 +136,7 @@ def test_evaluation_without_a_held_out_period(own_run: Path) -> None:
     write_frame(frame[frame["metric"] == "coverage@10"], path)
     text = page_of(own_run)[1].text
     assert "No accuracy was measured" in text
-    assert "All other measures" in text
+    assert "Measures of exposure" in text
 
 
 @pytest.mark.parametrize("name", ["rankings", "control"])

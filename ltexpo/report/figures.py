@@ -40,10 +40,10 @@ def lorenz_figure(before: pd.DataFrame, after: pd.DataFrame) -> Html:
 
 
 def lorenz_start(*curves: pd.DataFrame) -> float:
-    """The largest multiple of 10% of products that hold less than 0.2% of the exposure in every curve."""
-    tenths = np.arange(1, 10) / 10
-    held = [np.interp(tenths, curve["item_share"], curve["exposure_share"]) for curve in curves]
-    return float(tenths[np.max(held, axis=0) < 0.002].max(initial=0.0))
+    """The largest round share of products that hold less than 1% of the exposure in every curve."""
+    starts = np.concatenate([np.arange(1, 10) / 10, [0.95, 0.98, 0.99, 0.995, 0.998, 0.999]])
+    held = [np.interp(starts, curve["item_share"], curve["exposure_share"]) for curve in curves]
+    return float(starts[np.max(held, axis=0) < 0.01].max(initial=0.0))
 
 
 def rank_figure(shares: pd.DataFrame) -> Html:
@@ -116,12 +116,14 @@ def _axes(x: _Scale, y: _Scale, x_label: str, y_label: str, *, whole: bool = Fal
 def _whole_ticks(x: _Scale) -> list[float]:
     first, last = int(x.low), int(x.high)
     step = max(1, math.ceil((last - first + 1) / 10))
-    inner = [float(rank) for rank in range(step if step > 1 else first, last + 1, step)]
-    return inner if step == 1 else [float(first), *inner]
+    if step <= 2:
+        return [float(rank) for rank in range(first, last + 1, step)]
+    return [float(first), *(float(rank) for rank in range(step, last + 1, step))]
 
 
 def _share(tick: float, scale: _Scale) -> str:
-    return percent(tick, digits=0 if scale.high - scale.low > 0.05 else 1)
+    span = scale.high - scale.low
+    return percent(tick, digits=0 if span > 0.05 else 1 if span > 0.005 else 2)
 
 
 def _line(arm: str, path: Html) -> Html:

@@ -54,15 +54,17 @@ def exposure_section(facts: Facts) -> Html:
     """Lorenz curve, tail share by rank, and exposure by tier."""
     before, after = lorenz_curves(facts)
     start, gini = lorenz_start(before, after), gini_change(facts)
-    top = [1 - float(np.interp(0.9, curve["item_share"], curve["exposure_share"])) for curve in (before, after)]
+    most = 0.1 if start < 0.9 else 0.01 if start < 0.99 else 0.001
+    top = [1 - float(np.interp(1 - most, curve["item_share"], curve["exposure_share"])) for curve in (before, after)]
     cut = (
-        f" The axis starts at {percent(start, digits=0)}: the products left of it hold next to nothing."
-        if start else ""
+        f" The axis starts at {percent(start, digits=0 if start <= 0.99 else 1)}: the products left of it hold less "
+        "than 1%." if start else ""
     )
     lorenz_text = html(
-        "The most-shown tenth of all products held {first} of the exposure before and holds {second} now; Gini "
+        "The most-shown {most} of all products held {first} of the exposure before and hold {second} now; Gini "
         "coefficient {before} → {after}.{cut}",
-        first=percent(top[0]), second=percent(top[1]), before=f"{gini.before:.3f}", after=f"{gini.after:.3f}", cut=cut,
+        most=percent(most, digits=0 if most >= 0.01 else 1), first=percent(top[0]), second=percent(top[1]),
+        before=f"{gini.before:.3f}", after=f"{gini.after:.3f}", cut=cut,
     )
     ranks = by_rank(facts)
     first_slot = ranks.iloc[0]
@@ -190,7 +192,9 @@ def _maker(item: Item) -> Html:
 
 
 def _price(item: Item) -> str:
-    price = item.get(Columns.Price)
+    if Columns.Price not in item:
+        return ""
+    price = item[Columns.Price]
     if price is None or not np.isfinite(price):
         return " price unknown"
     return f" price {price:,.2f}" if price >= 1 else f" price {number(price)}"

@@ -10,7 +10,6 @@ from ltexpo.report.changes import Change, expected_clicks, products_shown, tail_
 from ltexpo.report.gather import Facts
 from ltexpo.report.markup import Html, html, join
 from ltexpo.report.words import (
-    NONE,
     change,
     changes_to,
     count,
@@ -72,7 +71,7 @@ def headline(facts: Facts, summary: Summary) -> Html:
               f"{level} interval {points_to(tail.low, tail.high)}"),
     ]
     if clicks is None:
-        cards.append(_card("Expected clicks per list", NONE, NONE, "", "the lists carry no scores"))
+        cards.append(_unknown_card("Expected clicks per list", "the lists carry no scores"))
     else:
         digits = digits_for(clicks.relative, clicks.relative_low, clicks.relative_high)
         cards.append(_card(
@@ -85,7 +84,7 @@ def headline(facts: Facts, summary: Summary) -> Html:
         f"of {count(len(facts.dataset.items))} in the catalogue; counted, so without an interval",
     ))
     if simulated is None:
-        cards.append(_card("Clicks per visit, simulated", NONE, NONE, "", "no A/B test was simulated"))
+        cards.append(_recall_card(facts) or _unknown_card("Clicks per visit, simulated", "no A/B test was simulated"))
     else:
         digits = digits_for(*(simulated[column] for column in ("relative", "relative_low", "relative_high")))
         cards.append(_card(
@@ -102,7 +101,25 @@ def _card(label: str, before: str, after: str, shift: str, note: str) -> Html:
         '<li class="card"><h3>{label}</h3><p class="figure-pair"><span class="before"><span class="hidden">before '
         '</span>{before}</span><span class="arrow" aria-hidden="true">→</span><span class="after"><span class="hidden">'
         'after </span>{after}</span></p><p class="shift">{shift}</p><p class="note">{note}</p></li>',
-        label=label, before=before, after=after, shift=shift or NONE, note=note,
+        label=label, before=before, after=after, shift=shift, note=note,
+    )
+
+
+def _unknown_card(label: str, why: str) -> Html:
+    return html('<li class="card"><h3>{label}</h3><p class="shift">unknown</p><p class="note">{why}</p></li>',
+                label=label, why=why)
+
+
+def _recall_card(facts: Facts) -> Html | None:
+    recall = _recall(facts)
+    if recall is None:
+        return None
+    name, held = recall
+    digits = digits_for(held.before, held.after)
+    return _card(
+        f"{name.capitalize()} on the held-out period", percent(held.before, digits=digits),
+        percent(held.after, digits=digits), points(held.difference, digits=digits),
+        f"95% interval {points_to(held.low, held.high, digits=digits)}",
     )
 
 
@@ -132,7 +149,7 @@ def _gave(facts: Facts, summary: Summary) -> Html:
     tail, shown = summary.tail, summary.shown
     if tail.difference == 0 and shown.difference == 0:
         return html("It changed nothing: the tail still holds <b>{share}</b> of exposure.", share=percent(tail.after))
-    verb = "rose" if tail.difference > 0 else "fell" if tail.difference < 0 else "stayed"
+    verb = "rose" if tail.difference > 0 else "fell" if tail.difference < 0 else "went"
     more = "more" if shown.difference >= 0 else "fewer"
     return html(
         "The tail’s share of exposure {verb} from {before} to <b>{after}</b> ({points}; {level} interval {interval}), "
@@ -191,19 +208,30 @@ def _tested(facts: Facts, summary: Summary) -> Html:
 
 def _held_out(facts: Facts) -> Html:
     """What recall on the held-out period says, where it was measured."""
-    if facts.evaluation is None:
+    recall = _recall(facts)
+    if recall is None:
         return Html("")
+    name, held = recall
+    digits = digits_for(held.before, held.after)
+    return html(
+        "On the held-out period {name} went from {before} to <b>{after}</b> ({points}; 95% interval {interval}).",
+        name=name, before=percent(held.before, digits=digits), after=percent(held.after, digits=digits),
+        points=points(held.difference, digits=digits), interval=points_to(held.low, held.high, digits=digits),
+    )
+
+
+def _recall(facts: Facts) -> tuple[str, Change] | None:
+    """Recall over all products at the largest cutoff, both arms and their paired difference; None if not measured."""
+    if facts.evaluation is None:
+        return None
     rows = facts.evaluation
-    rows = rows[rows["metric"].astype(str).str.startswith("recall") & (rows["tier"] == "all")]
+    rows = rows[rows["metric"].astype(str).str.startswith("recall") & (rows["tier"] == "all")].sort_values("k")
     arms = dict(zip(rows["arm"], rows.to_dict("records"), strict=True))
     if not {"control", "rankings", "difference"} <= set(arms):
-        return Html("")
+        return None
     shift = arms["difference"]
-    return html(
-        "On the held-out period {metric} went from {before} to <b>{after}</b> ({points}; interval {interval}).",
-        metric=shift["metric"], before=percent(arms["control"]["value"]), after=percent(arms["rankings"]["value"]),
-        points=points(shift["value"]), interval=points_to(shift["low"], shift["high"]),
-    )
+    before, after = (float(arms[arm]["value"]) for arm in ("control", "rankings"))
+    return str(shift["metric"]), Change(before, after, float(shift["low"]), float(shift["high"]))
 
 
 def _proof(certificate: Mapping[str, Any]) -> Html | None:

@@ -48,9 +48,10 @@ def changes_to(low: float | None, high: float | None, *, digits: int = 1) -> str
     return f"{change(low, digits=digits)} to {change(high, digits=digits)}" if _is_number(low) else "no interval"
 
 
-def points_to(low: float | None, high: float | None) -> str:
+def points_to(low: float | None, high: float | None, *, digits: int = 1) -> str:
     """+12.1 to +12.9 points: an interval of differences of two shares."""
-    return f"{points(low).removesuffix(' points')} to {points(high)}" if _is_number(low) else "no interval"
+    first, last = points(low, digits=digits).removesuffix(" points"), points(high, digits=digits)
+    return f"{first} to {last}" if _is_number(low) else "no interval"
 
 
 def digits_for(*values: float | None) -> int:

@@ -61,8 +61,10 @@ def test_ticks_are_round_and_span_the_range() -> None:
 
 def test_lorenz_axis_starts_where_something_is_held() -> None:
     flat = pd.DataFrame({"item_share": [0.0, 0.65, 1.0], "exposure_share": [0.0, 0.0, 1.0]})
+    steep = pd.DataFrame({"item_share": [0.0, 0.991, 1.0], "exposure_share": [0.0, 0.0, 1.0]})
     equal = pd.DataFrame({"item_share": [0.0, 1.0], "exposure_share": [0.0, 1.0]})
     assert lorenz_start(flat, flat) == pytest.approx(0.6)
+    assert lorenz_start(steep, steep) == pytest.approx(0.99)
     assert lorenz_start(flat, equal) == 0.0
 
 

@@ -50,3 +50,10 @@ def table(caption: str, columns: Iterable[object], rows: Iterable[Html]) -> Html
         '<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>',
         caption=caption, head=head, rows=join(rows),
     )
+
+
+def pairs(named: Iterable[tuple[str, object]]) -> Html:
+    """Names and values, one below the other, for a description list."""
+    return join(
+        html("<div><dt>{name}</dt><dd>{value}</dd></div>", name=name, value=value) for name, value in named
+    )

@@ -3,10 +3,12 @@
 from importlib import resources
 
 from ltexpo import __version__
-from ltexpo.report.data_sections import accuracy_section, health_section, method_section
+from ltexpo.report.accuracy_section import accuracy_section
 from ltexpo.report.gather import Facts
+from ltexpo.report.health_section import health_section
 from ltexpo.report.lists_sections import experiment_section, exposure_section, products_section
 from ltexpo.report.markup import Html, html, join
+from ltexpo.report.method_section import method_section
 from ltexpo.report.settings import ReportSettings
 from ltexpo.report.summary import headline, summarise, verdict
 

@@ -60,6 +60,17 @@ def digits_for(*values: float | None) -> int:
     return 2 if sizes and 0 < max(sizes) < 0.02 else 1
 
 
+def scalar(value: object) -> str:
+    """Any recorded value: yes, no, a count, six significant digits, or its words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return count(value)
+    if isinstance(value, float):
+        return setting(float(f"{value:.6g}"))
+    return NONE if value is None else str(value)
+
+
 def plural(n: float, one: str, many: str | None = None) -> str:
     """1 product, 2 products."""
     return f"{count(n)} {one if n == 1 else many or one + 's'}"

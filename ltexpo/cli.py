@@ -9,7 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.logging import RichHandler
 
@@ -183,10 +182,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     log.setLevel(logging.INFO if verbose else logging.WARNING)
     try:
         code = app(args=words, standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         code = _refuse("stopped.", 1)
-    except click.ClickException as error:
-        code = _refuse(error.format_message(), 2)
+    except typer.TyperException as error:
+        # A usage error words itself best through the method that adds the option's name and near misses.
+        code = _refuse(str(getattr(error, "format_message", error.__str__)()), 2)
     except LtexpoError as error:
         if verbose:
             traceback.print_exc()

@@ -28,7 +28,8 @@ def ltexpo_imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "ltexpo" else [node.module]
+            whole = [node.module]
+            names = [f"ltexpo.{alias.name}" for alias in node.names] if node.module == "ltexpo" else whole
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:

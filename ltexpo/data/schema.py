@@ -196,7 +196,8 @@ class _Check:
     def refuse(self, values: pd.Series, bad: pd.Series, what: str, mend: str) -> ColumnError:
         row = int(np.flatnonzero(bad.to_numpy())[0])
         rows = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-        return ColumnError(f"{self.where}: '{self.column}' row {row} is {_shown(values.iloc[row])}, {what}{rows}. {mend}.")
+        shown = _shown(values.iloc[row])
+        return ColumnError(f"{self.where}: '{self.column}' row {row} is {shown}, {what}{rows}. {mend}.")
 
     def wrong_type(self, values: pd.Series, wanted: str) -> ColumnError:
         return ColumnError(

@@ -40,6 +40,8 @@ def run_describe(job: DescribeJob) -> dict[str, Any]:
     noted = read_facts(job.data)
     facts = describe(dataset, source=str(noted.get("source", "")), left_out=noted.get("left_out"))
     pictures = dataset.image_report()
+    if noted.get("remarks"):
+        facts["remarks"] = noted["remarks"]
     facts["images"] = {
         state: getattr(pictures, state) for state in ("ok", "absent", "missing", "unreadable", "outside")
     } | {"examples": dict(pictures.examples)}

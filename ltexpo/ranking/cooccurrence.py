@@ -24,13 +24,13 @@ class CooccurrenceSettings(Settings):
     """Days between the two after which a pair counts half; null: all count alike."""
     half_life: float | None = Field(60.0, gt=0)
     """Days before the end of training after which a pair counts half; null: all count alike."""
-    user_damping: float = Field(0.5, ge=0, le=1)
+    user_damping: float = Field(0.75, ge=0, le=1)
     """A user with n interactions contributes each pair divided by n to this power."""
-    discount: float = Field(0.3, ge=0, le=1)
+    discount: float = Field(0.0, ge=0, le=1)
     """c_ij / (n_i ** (1 - discount) · n_j ** discount): 0 is P(j | i), 0.5 is cosine."""
-    shrinkage: float = Field(2.0, ge=0)
-    """Added to n_i and n_j, so that a single pair of rare items proves little."""
-    neighbours: int = Field(200, ge=1)
+    shrinkage: float = Field(10.0, ge=0)
+    """This many times the mean n is added to n_i and n_j, so that a single pair of rare items proves little."""
+    neighbours: int = Field(300, ge=1)
     """The strongest this many neighbours of each item are kept."""
     profile_half_life: float | None = Field(7.0, gt=0)
     """Days before the user's latest interaction after which one counts half in the profile; null: all count alike."""

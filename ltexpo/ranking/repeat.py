@@ -18,9 +18,9 @@ from ltexpo.ranking.sparse import Csr, top_product
 class RepeatSettings(Settings):
     """Repeat purchases: customers come back for the same article, in another size or for another room."""
 
-    half_life: float | None = Field(7.0, gt=0)
+    half_life: float | None = Field(30.0, gt=0)
     """Days after which an interaction counts half; null: all count alike."""
-    popularity: float = Field(0.3, ge=0, le=2)
+    popularity: float = Field(0.1, ge=0, le=2)
     """Exponent of the item's recent popularity, which orders items taken at the same time; 0: popularity is ignored."""
     popularity_half_life: float | None = Field(3.0, gt=0)
     """Days after which an interaction counts half for that popularity."""

@@ -14,12 +14,16 @@ _NOT_ATTRIBUTES = (
     Columns.Item, Columns.Title, Columns.Description, Columns.Image, Columns.Price, Columns.CreatedAt,
 )
 
+_ALWAYS_FEW = 200
+_PATH = " > "
+
 
 def catalogue_tokens(items: pd.DataFrame, *, text_weight: float, max_share: float) -> Csr:
     """IDF-weighted tokens: CSR (I, V); words have row length `text_weight`, attribute values 1 − `text_weight`.
 
-    A token on one item alone cannot join it to another, one on more than `max_share` of them joins too many: both are
-    left out. Every column that is not text, picture, time or a fraction is an attribute; a list holds several values.
+    A token on one item alone cannot join it to another, one on more than `max_share` of them (and more than 200) joins too
+    many: both are left out. Every column that is not text, picture, time or a fraction is an attribute; a list
+    holds several values, and so does a path such as 'Beauty > Makeup > Lips'.
     """
     words = unit_rows(_words(items, max_share)) * text_weight
     values = unit_rows(_attribute_values(items, max_share)) * (1 - text_weight)
@@ -44,8 +48,9 @@ def _attribute_values(items: pd.DataFrame, max_share: float) -> Csr:
     for column in items.columns:
         if column in _NOT_ATTRIBUTES or not _is_attribute(items[column]):
             continue
-        given = items[column].reset_index(drop=True).explode().dropna()
-        codes, values = pd.factorize(given.astype(str), sort=True)
+        given = items[column].reset_index(drop=True).explode().dropna().astype(str)
+        given = given.str.split(_PATH).explode()
+        codes, values = pd.factorize(given, sort=True)
         block = csr(
             (np.ones(len(codes), dtype=np.float32), (given.index.to_numpy(), codes)), shape=(len(items), len(values))
         )
@@ -58,7 +63,8 @@ def _attribute_values(items: pd.DataFrame, max_share: float) -> Csr:
 
 
 def _most(items: pd.DataFrame, max_share: float) -> int:
-    return max(2, int(max_share * len(items)))
+    # In a small catalogue even a whole category is few enough to search by.
+    return max(_ALWAYS_FEW, int(max_share * len(items)))
 
 
 def _is_attribute(values: "pd.Series[Any]") -> bool:

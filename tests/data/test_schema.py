@@ -71,7 +71,8 @@ def test_refusals_name_column_row_and_mend(changes: dict[str, object], message: 
 
 
 def test_missing_columns_are_named_with_what_was_found_and_the_mend():
-    with pytest.raises(ColumnError, match=r"candidates lacks 'score'; found request_id, item_id. Run 'ltexpo recommend'"):
+    wanted = r"candidates lacks 'score'; found request_id, item_id. Run 'ltexpo recommend'"
+    with pytest.raises(ColumnError, match=wanted):
         check_table(pd.DataFrame({"request_id": ["r"], "item_id": ["a"]}), CANDIDATES)
 
 

@@ -76,7 +76,7 @@ def test_no_order_with_as_much_tail_keeps_more_clicks(percent: list[int], streng
 
 
 def test_unusable_candidates_are_refused():
-    with pytest.raises(ColumnError, match="'score' row 0 is -0.1, negative"):
+    with pytest.raises(ColumnError, match=r"'score' row 0 is -0\.1, negative"):
         rerank(one_list({"a": -0.1}), TIERS, RerankSettings())
     with pytest.raises(TableError, match="item_id 'z' is not in items"):
         rerank(one_list({"z": 0.1}), TIERS, RerankSettings())

@@ -19,7 +19,7 @@ class IdMap:
     @classmethod
     def of(cls, values: Iterable[str]) -> "IdMap":
         """The sorted distinct `values`."""
-        return cls(pd.Index(pd.unique(pd.Series(values))).sort_values())
+        return cls(pd.Index(pd.unique(pd.Series(list(values)))).sort_values())
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -11,7 +11,7 @@ from ltexpo.columns import Columns, EventKind
 from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, TableError
 
-Kind = Literal["id", "text", "number", "rank", "time", "event", "flag"]
+Kind = Literal["id", "text", "number", "boost", "rank", "time", "event", "flag"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ RANKINGS = Contract(
         Columns.User: "id",
         Columns.Score: "number",
         Columns.Exposure: "number",
-        Columns.Price: "number",
+        Columns.Price: "boost",
         Columns.Boosted: "flag",
     },
     key=(Columns.Request, Columns.Item),
@@ -189,19 +189,19 @@ class _Check:
     def run(self, values: pd.Series, kind: Kind) -> pd.Series:
         gaps = values.isna()
         if gaps.any() and not self.nullable:
-            raise self.refuse(values, gaps, "is missing", "Fill it or leave the row out")
+            raise self.refuse(values, gaps, "a gap", "Fill it or leave the row out")
         checked: pd.Series = getattr(self, f"_{kind}")(values)
         return checked
 
     def refuse(self, values: pd.Series, bad: pd.Series, what: str, mend: str) -> ColumnError:
         row = int(np.flatnonzero(bad.to_numpy())[0])
         rows = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-        shown = repr(values.iloc[row])
+        shown = _shown(values.iloc[row])
         return ColumnError(f"{self.where}: '{self.column}' row {row} is {shown}, {what}{rows}. {mend}.")
 
     def wrong_type(self, values: pd.Series, wanted: str) -> ColumnError:
         return ColumnError(
-            f"{self.where}: '{self.column}' holds {values.dtype} values such as {values.dropna().iloc[0]!r}, "
+            f"{self.where}: '{self.column}' holds {values.dtype} values such as {_shown(values.dropna().iloc[0])}, "
             f"expected {wanted}. Convert the column."
         )
 
@@ -232,7 +232,8 @@ class _Check:
             raise self.refuse(values, odd, "not a string", "Write the whole column as strings")
         return values.astype(_STRING)
 
-    def _number(self, values: pd.Series) -> pd.Series:
+    def _boost(self, values: pd.Series) -> pd.Series:
+        """Finite numbers of either sign: a boost below 0 holds an item back."""
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
             if values.isna().all():
                 return values.astype("float64")
@@ -241,11 +242,15 @@ class _Check:
         infinite = pd.Series(np.isinf(numbers.to_numpy()))
         if infinite.any():
             raise self.refuse(values, infinite, "not finite", "Leave it out or mend the upstream computation")
+        return numbers
+
+    def _number(self, values: pd.Series) -> pd.Series:
+        numbers = self._boost(values)
         if self.column == Columns.Propensity:
             outside = (numbers <= 0) | (numbers > 1)
             if outside.any():
                 raise self.refuse(values, outside, "not a probability above 0 and up to 1", "Log what was used")
-        if self.column in (Columns.Price, Columns.ScoreStd) and self.where and (numbers < 0).any():
+        if self.column in (Columns.Price, Columns.ScoreStd) and (numbers < 0).any():
             raise self.refuse(values, numbers < 0, "negative", "Give a value of 0 or more")
         return numbers
 
@@ -296,6 +301,10 @@ class _Check:
         if zones.iloc[0] == "none":
             self.notes[f"{self.column}: times without a zone read as UTC"] = int(times.notna().sum())
         return times.astype("datetime64[us, UTC]")
+
+
+def _shown(value: object) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 _STRING = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype("pyarrow")

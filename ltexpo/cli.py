@@ -1,0 +1,219 @@
+"""Words on a command line → one job; its result printed, or one line that says what to change."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.logging import RichHandler
+
+from ltexpo import __version__
+from ltexpo.config import Settings, documented_yaml, read_settings
+from ltexpo.errors import LtexpoError
+from ltexpo.jobs.demo import DemoJob, run_demo
+from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
+from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
+from ltexpo.jobs.recommending import RecommendJob, run_recommend
+from ltexpo.jobs.reporting import ReportJob, run_report
+from ltexpo.jobs.reranking import RerankJob, run_rerank
+from ltexpo.jobs.simulating import SimulateJob, run_simulate
+
+app = typer.Typer(
+    name="ltexpo",
+    help="Fair exposure for long-tail products at the lowest cost in clicks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+JOBS: dict[str, type[Settings]] = {
+    "demo": DemoJob,
+    "import": ImportJob,
+    "describe": DescribeJob,
+    "recommend": RecommendJob,
+    "rerank": RerankJob,
+    "evaluate": EvaluateJob,
+    "simulate": SimulateJob,
+    "report": ReportJob,
+}
+Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML of settings; options given here win over it.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every step; show the trace of an error.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Dataset folder with items.parquet, events.parquet.")]
+K = Annotated[int | None, typer.Option("--k", help="Length of the lists.")]
+
+
+@app.command()
+def demo(
+    out: Out = None, n_items: int | None = None, n_users: int | None = None, n_days: int | None = None,
+    k: K = None, strength: float | None = None, config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Make a shop, recommend, re-rank, simulate, and write the report."""
+    logging.getLogger("ltexpo").setLevel(logging.INFO)  # a demo shows its steps unasked
+    job = read_settings(DemoJob, config, {
+        "out": out, "n_items": n_items, "n_users": n_users, "n_days": n_days, "k": k, "strength": strength,
+        "seed": seed,
+    })
+    _say(f"Report: {run_demo(job)}")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="hm, movielens, amazon-reviews, amazon-kg, open-bandit, olist, "
+                                               "myntra, or generic.")],
+    path: Annotated[Path, typer.Argument(help="Where the source's files lie.")],
+    out: Out = None,
+    column_map: Annotated[Path | None, typer.Option("--map", help="Column map YAML, for generic.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Turn a source's files into a dataset folder."""
+    job = read_settings(ImportJob, config, {"source": source, "path": path, "out": out, "map": column_map})
+    _say_facts(run_import(job))
+
+
+@app.command()
+def describe(
+    data: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Check a dataset folder and print sizes, time range, tail curve and what is missing."""
+    _say_facts(run_describe(read_settings(DescribeJob, config, {"data": data})))
+
+
+@app.command()
+def recommend(
+    data: Data = None, out: Out = None, k: K = None,
+    until: Annotated[str | None, typer.Option(help="Train on events before this date.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Score candidates for every user: candidates.parquet."""
+    job = read_settings(RecommendJob, config, {"data": data, "out": out, "k": k, "until": until, "seed": seed})
+    _say(run_recommend(job))
+
+
+@app.command()
+def rerank(
+    data: Data = None,
+    candidates: Annotated[Path | None, typer.Option(help="Parquet of scored candidates.")] = None,
+    out: Out = None, k: K = None,
+    strength: Annotated[float | None, typer.Option(help="Boost of tail items, in units of the score.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Boost the tail: rankings.parquet, control.parquet and certificate.json."""
+    job = read_settings(RerankJob, config, {
+        "data": data, "candidates": candidates, "out": out, "k": k, "strength": strength, "seed": seed,
+    })
+    _say(run_rerank(job))
+
+
+@app.command()
+def evaluate(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Parquet of the lists to judge.")] = None,
+    control: Annotated[Path | None, typer.Option(help="Parquet of lists to compare with.")] = None,
+    out: Out = None,
+    k: Annotated[list[int] | None, typer.Option("--k", help="Cutoff; may be given several times.")] = None,
+    since: Annotated[str | None, typer.Option(help="Test on events from this date on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Test on events before this date.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Measure lists on held-out events: metrics.parquet and metrics.json."""
+    job = read_settings(EvaluateJob, config, {
+        "data": data, "rankings": rankings, "control": control, "out": out, "k": tuple(k) if k else None,
+        "since": since, "until": until, "seed": seed,
+    })
+    _say(run_evaluate(job))
+
+
+@app.command()
+def simulate(
+    data: Data = None,
+    control: Annotated[Path | None, typer.Option(help="Parquet of the control's lists.")] = None,
+    treatment: Annotated[Path | None, typer.Option(help="Parquet of the treatment's lists.")] = None,
+    out: Out = None,
+    days: Annotated[int | None, typer.Option(help="Length of the test.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Simulate an A/B test of two sets of lists: experiment.parquet and experiment.json."""
+    job = read_settings(SimulateJob, config, {
+        "data": data, "control": control, "treatment": treatment, "out": out, "days": days, "seed": seed,
+    })
+    _say(run_simulate(job))
+
+
+@app.command()
+def report(
+    run: Annotated[Path | None, typer.Option(help="Run folder, as 'ltexpo demo' writes it.")] = None,
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file to write.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Write one self-contained page about a run."""
+    _say(f"Report: {run_report(read_settings(ReportJob, config, {'run': run, 'data': data, 'out': out}))}")
+
+
+@app.command()
+def config(verb: Annotated[Verb, typer.Argument(help="The verb whose settings to print.")]) -> None:
+    """Print a verb's settings as a documented YAML."""
+    typer.echo(documented_yaml(JOBS[verb.value]), nl=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 for bad input with one line on stderr, 1 for the rest."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = "-v" in words or "--verbose" in words
+    log = logging.getLogger("ltexpo")
+    if not log.handlers:
+        log.addHandler(RichHandler(console=_stderr(), show_path=False, show_level=False, markup=False))
+    log.setLevel(logging.INFO if verbose else logging.WARNING)
+    try:
+        code = app(args=words, standalone_mode=False)
+    except typer.Abort:
+        code = _refuse("stopped.", 1)
+    except typer.TyperException as error:
+        # A usage error words itself best through the method that adds the option's name and near misses.
+        code = _refuse(str(getattr(error, "format_message", error.__str__)()), 2)
+    except LtexpoError as error:
+        if verbose:
+            traceback.print_exc()
+        code = _refuse(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        code = _refuse("stopped.", 130)
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        code = _refuse(f"{type(error).__name__}: {error} (this is a fault of ltexpo; -v shows where)", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(message: str, code: int) -> int:
+    typer.echo("ltexpo: " + " ".join(message.split()), err=True)
+    return code
+
+
+def _stderr() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _say(result: object) -> None:
+    typer.echo(str(result))
+
+
+def _say_facts(facts: dict[str, Any]) -> None:
+    typer.echo(json.dumps(facts, indent=2, ensure_ascii=False, default=str))

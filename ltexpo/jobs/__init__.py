@@ -1,0 +1,1 @@
+"""Files in → files out: each verb of the command line as one settings model and one function."""

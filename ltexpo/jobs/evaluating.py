@@ -1,0 +1,41 @@
+"""Dataset folder + rankings (+ a control's) → metrics.parquet, metrics.json and lorenz.parquet."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ltexpo.data.dataset import Dataset
+from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.jobs.job import DataJob, refuse_seen_test
+from ltexpo.ranking.evaluate import EvaluateSettings, Evaluation, evaluate
+
+METRICS_TABLE, METRICS_FILE, LORENZ_TABLE = "metrics.parquet", "metrics.json", "lorenz.parquet"
+
+
+class EvaluateJob(EvaluateSettings, DataJob):
+    """Settings of 'ltexpo evaluate'."""
+
+    rankings: Path
+    """Parquet of the lists to judge."""
+    control: Path | None = None
+    """Parquet of lists to compare with, for the same requests."""
+    out: Path
+    """Folder to write metrics.parquet, metrics.json and lorenz.parquet to."""
+
+
+def run_evaluate(job: EvaluateJob) -> Evaluation:
+    """Evaluate and write, all or nothing; refuses lists that were trained on the test period."""
+    dataset = Dataset.load(job.data)
+    if job.since is not None:
+        for table in filter(None, (job.rankings, job.control)):
+            if table.exists():
+                refuse_seen_test(table, job.since)
+    control: pd.DataFrame | None = None if job.control is None else read_frame(job.control)
+    result = evaluate(dataset, read_frame(job.rankings), job, control=control)
+    with output_folder(job.out) as folder:
+        metrics = result.to_pandas()
+        write_frame(metrics, folder / METRICS_TABLE)
+        write_frame(result.lorenz, folder / LORENZ_TABLE)
+        write_json({"tail": result.tail, "health": result.health, "metrics": metrics.to_dict("records")},
+                   folder / METRICS_FILE)
+    return result

@@ -1,0 +1,52 @@
+"""What every job shares: where its data lies, its seed, and which events its candidates were trained on."""
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+
+from ltexpo.columns import Columns
+from ltexpo.config import Settings
+from ltexpo.data.dataset import Dataset
+from ltexpo.data.split import as_utc
+from ltexpo.data.tables import read_metadata
+from ltexpo.data.tail import TailSpec
+from ltexpo.errors import SplitError
+
+TRAINED_UNTIL = "trained_until"
+"""Parquet metadata of candidates and rankings: no event from this moment on was seen in training."""
+
+
+class DataJob(Settings):
+    """A step that reads a dataset folder."""
+
+    data: Path
+    """Folder that holds items.parquet and events.parquet."""
+    seed: int = 0
+    """Seed of everything random in this step."""
+
+
+def trained_until(table: Path) -> str | None:
+    """The moment up to which the maker of the Parquet file `table` had seen events; None when it did not say."""
+    noted = read_metadata(table).get(TRAINED_UNTIL)
+    return None if noted is None else str(noted)
+
+
+def refuse_seen_test(table: Path, since: str | dt.date) -> None:
+    """Raise `SplitError` when `table` was trained on events of a test period that begins at `since`."""
+    until = trained_until(table)
+    if until is not None and as_utc(until) > as_utc(since):
+        raise SplitError(
+            f"{table}: was trained on events up to {until}, later than the start of the test period ({since}). "
+            f"Run 'ltexpo recommend --until {since}' first."
+        )
+
+
+def training_tiers(dataset: Dataset, tail: TailSpec, until: str | None) -> pd.DataFrame:
+    """Tiers from the events before `until` (None: all events), over the full catalogue."""
+    events = dataset.events
+    if events is None:
+        events = pd.DataFrame({Columns.Item: [], Columns.Event: [], Columns.Timestamp: []})
+    elif until is not None:
+        events = events[events[Columns.Timestamp] < as_utc(until)]
+    return tail.assign(dataset.items, events)

@@ -1,0 +1,83 @@
+"""Settings of several verbs → one run folder, each step fed from the one before it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from ltexpo.config import Settings, check_settings
+from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
+from ltexpo.jobs.importing import ImportJob, run_import
+from ltexpo.jobs.recommending import CANDIDATES_FILE, RecommendJob, run_recommend
+from ltexpo.jobs.reporting import ReportJob, run_report
+from ltexpo.jobs.reranking import CONTROL_FILE, RANKINGS_FILE, RerankJob, run_rerank
+from ltexpo.jobs.simulating import SimulateJob, run_simulate
+from ltexpo.progress import stage
+
+StepSettings = dict[str, Any] | None
+
+
+class Pipeline(Settings):
+    """A run: the steps that are named are run in this order; what feeds what is wired within the run folder."""
+
+    out: Path
+    """Run folder; each step writes its own folder in it."""
+    seed: int = 0
+    """Seed of every step that does not name its own."""
+    import_: StepSettings = Field(None, alias="import")
+    """Settings of 'ltexpo import'; leave it out when OUT/data is there already."""
+    recommend: StepSettings = None
+    """Settings of 'ltexpo recommend'."""
+    rerank: StepSettings = None
+    """Settings of 'ltexpo rerank'."""
+    evaluate: StepSettings = None
+    """Settings of 'ltexpo evaluate'."""
+    simulate: StepSettings = None
+    """Settings of 'ltexpo simulate'; needs a dataset whose truth is known."""
+    report: StepSettings = None
+    """Settings of 'ltexpo report'."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    name: str
+    model: type[Settings]
+    run: Callable[[Any], object]
+    paths: Mapping[str, str]
+    """Setting → where it lies in the run folder."""
+
+
+_DATA = {"data": "data"}
+_STEPS = (
+    _Step("import", ImportJob, run_import, {"out": "data"}),
+    _Step("recommend", RecommendJob, run_recommend, _DATA | {"out": "candidates"}),
+    _Step("rerank", RerankJob, run_rerank,
+          _DATA | {"candidates": f"candidates/{CANDIDATES_FILE}", "out": "rankings"}),
+    _Step("evaluate", EvaluateJob, run_evaluate,
+          _DATA | {"rankings": f"rankings/{RANKINGS_FILE}", "control": f"rankings/{CONTROL_FILE}",
+                   "out": "evaluation"}),
+    _Step("simulate", SimulateJob, run_simulate,
+          _DATA | {"control": f"rankings/{CONTROL_FILE}", "treatment": f"rankings/{RANKINGS_FILE}",
+                   "out": "experiment"}),
+    _Step("report", ReportJob, run_report, _DATA | {"run": "", "out": "report.html"}),
+)
+
+
+def run_pipeline(pipeline: Pipeline, *, source: str = "pipeline") -> dict[str, object]:
+    """Check every step's settings, then run them; returns each step's result by its name."""
+    jobs = []
+    for step in _STEPS:
+        given = getattr(pipeline, "import_" if step.name == "import" else step.name)
+        if given is None:
+            continue
+        wired: dict[str, Any] = {name: pipeline.out / path for name, path in step.paths.items()}
+        if "seed" in step.model.model_fields:
+            wired["seed"] = pipeline.seed
+        jobs.append((step, check_settings(step.model, wired | given, f"{source}, {step.name}")))
+    results = {}
+    for step, job in jobs:
+        with stage(step.name):
+            results[step.name] = step.run(job)
+    return results

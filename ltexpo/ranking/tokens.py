@@ -1,0 +1,71 @@
+"""Catalogue → sparse weights of the attribute values and words of each item."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from ltexpo.columns import Columns
+from ltexpo.ranking.sparse import Csr, csr, unit_rows
+
+_NOT_ATTRIBUTES = (
+    Columns.Item, Columns.Title, Columns.Description, Columns.Image, Columns.Price, Columns.CreatedAt,
+)
+
+_ALWAYS_FEW = 200
+_PATH = " > "
+
+
+def catalogue_tokens(items: pd.DataFrame, *, text_weight: float, max_share: float) -> Csr:
+    """IDF-weighted tokens: CSR (I, V); words have row length `text_weight`, attribute values 1 − `text_weight`.
+
+    A token on one item alone cannot join it to another, one on more than `max_share` of them (and more than 200) joins too
+    many: both are left out. Every column that is not text, picture, time or a fraction is an attribute; a list
+    holds several values, and so does a path such as 'Beauty > Makeup > Lips'.
+    """
+    words = unit_rows(_words(items, max_share)) * text_weight
+    values = unit_rows(_attribute_values(items, max_share)) * (1 - text_weight)
+    return csr(sparse.hstack([words, values], format="csr"))
+
+
+def _words(items: pd.DataFrame, max_share: float) -> Csr:
+    texts = items[Columns.Title].fillna("").astype(object)
+    if Columns.Description in items.columns:
+        texts = texts + " " + items[Columns.Description].fillna("").astype(object)
+    try:
+        counted = TfidfVectorizer(
+            min_df=2, max_df=_most(items, max_share), sublinear_tf=True, dtype=np.float32
+        ).fit_transform(texts)
+    except ValueError:  # no word is left: texts are empty or have nothing in common
+        return csr((len(items), 0), dtype=np.float32)
+    return csr(counted)
+
+
+def _attribute_values(items: pd.DataFrame, max_share: float) -> Csr:
+    blocks = [csr((len(items), 0), dtype=np.float32)]
+    for column in items.columns:
+        if column in _NOT_ATTRIBUTES or not _is_attribute(items[column]):
+            continue
+        given = items[column].reset_index(drop=True).explode().dropna().astype(str)
+        given = given.str.split(_PATH).explode()
+        codes, values = pd.factorize(given, sort=True)
+        block = csr(
+            (np.ones(len(codes), dtype=np.float32), (given.index.to_numpy(), codes)), shape=(len(items), len(values))
+        )
+        block.data[:] = 1.0  # a value listed twice counts once
+        held = np.bincount(block.indices, minlength=len(values))
+        kept = np.flatnonzero((held >= 2) & (held <= _most(items, max_share)))
+        idf = np.log((1 + len(items)) / held[kept])
+        blocks.append(csr(block[:, kept].multiply(idf[None, :])))
+    return csr(sparse.hstack(blocks, format="csr", dtype=np.float32))
+
+
+def _most(items: pd.DataFrame, max_share: float) -> int:
+    # In a small catalogue even a whole category is few enough to search by.
+    return max(_ALWAYS_FEW, int(max_share * len(items)))
+
+
+def _is_attribute(values: "pd.Series[Any]") -> bool:
+    return not (pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values))

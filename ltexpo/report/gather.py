@@ -1,0 +1,163 @@
+"""A run folder → everything the report states, checked and in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ltexpo.columns import Columns, Tier
+from ltexpo.data.dataset import Dataset, describe, read_facts
+from ltexpo.data.schema import RANKINGS, read_table
+from ltexpo.data.split import as_utc
+from ltexpo.data.tables import read_frame, read_json, read_metadata
+from ltexpo.data.tail import TailSpec
+from ltexpo.errors import ColumnError, TableError
+from ltexpo.metrics.attention import attention_weights
+
+RANKINGS_FILE = Path("rankings/rankings.parquet")
+CONTROL_FILE = Path("rankings/control.parquet")
+CERTIFICATE_FILE = Path("rankings/certificate.json")
+CANDIDATES_FILE = Path("candidates/candidates.parquet")
+CANDIDATES_FACTS_FILE = Path("candidates/recommend.json")
+METRICS_FILE = Path("evaluation/metrics.parquet")
+METRICS_FACTS_FILE = Path("evaluation/metrics.json")
+EXPERIMENT_FILE = Path("experiment/experiment.parquet")
+EXPERIMENT_FACTS_FILE = Path("experiment/experiment.json")
+
+IN_TAIL = "in_tail"
+"""Column of `Facts.control` and `Facts.rankings`: the row's product is not in the head."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run folder holds; tables of stages that were not run are None."""
+
+    name: str
+    dataset: Dataset
+    described: Mapping[str, Any]
+    """Counts of the data: its dataset.json, or worked out now."""
+    tiers: pd.DataFrame
+    """item_id, interactions, tier of the full catalogue."""
+    tail: TailSpec
+    trained_until: pd.Timestamp | None
+    """Tiers count events before this moment; None: all events."""
+    control: pd.DataFrame
+    """request_id, rank, item_id, exposure, in_tail, [score, user_id]: the lists before."""
+    rankings: pd.DataFrame
+    """The same columns: the lists after."""
+    certificate: Mapping[str, Any]
+    experiment: pd.DataFrame | None
+    """metric, control, treatment, difference, low, high, relative, relative_low, relative_high, p_value."""
+    experiment_facts: Mapping[str, Any]
+    evaluation: pd.DataFrame | None
+    """arm, metric, k, tier, value, low, high, n."""
+    evaluation_facts: Mapping[str, Any]
+    candidates_facts: Mapping[str, Any]
+
+
+def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None) -> Facts:
+    """Read the run folder `run`; `data` is its dataset (default RUN/data).
+
+    Raises `TableError` or `ColumnError` when the rankings or their control are missing, broken, or of different
+    requests, and when they show products that the dataset does not hold.
+    """
+    run = Path(run)
+    spec = tail or TailSpec()
+    if not run.is_dir():
+        raise TableError(f"--run {run}: no such folder. Give the folder of a run.")
+    for needed, what in ((RANKINGS_FILE, "re-ranked lists"), (CONTROL_FILE, "lists before re-ranking")):
+        if not (run / needed).exists():
+            raise TableError(
+                f"{run / needed}: is missing, and a report needs the {what}. "
+                f"Run 'ltexpo rerank' with --out {run / needed.parent} first."
+            )
+    dataset = Dataset.load(data or run / "data")
+    trained_until = _trained_until(run)
+    tiers = _tiers(dataset, spec, trained_until)
+    certificate = _json(run / CERTIFICATE_FILE)
+    control, rankings = (
+        _lists(run / path, tiers, certificate.get("attention", "log2")) for path in (CONTROL_FILE, RANKINGS_FILE)
+    )
+    _refuse_other_requests(control, rankings, run)
+    return Facts(
+        name=run.resolve().name,
+        dataset=dataset,
+        described=read_facts(dataset.root or run) or describe(dataset),
+        tiers=tiers,
+        tail=spec,
+        trained_until=trained_until,
+        control=control,
+        rankings=rankings,
+        certificate=certificate,
+        experiment=_frame(run / EXPERIMENT_FILE, ("metric", "control", "treatment", "relative", "relative_low")),
+        experiment_facts=_json(run / EXPERIMENT_FACTS_FILE),
+        evaluation=_frame(run / METRICS_FILE, ("arm", "metric", "k", "tier", "value", "low", "high")),
+        evaluation_facts=_json(run / METRICS_FACTS_FILE),
+        candidates_facts=_json(run / CANDIDATES_FACTS_FILE),
+    )
+
+
+def _trained_until(run: Path) -> pd.Timestamp | None:
+    """When training ended, as the maker of the lists or of their candidates noted it."""
+    for path in (run / RANKINGS_FILE, run / CANDIDATES_FILE):
+        noted = read_metadata(path).get("trained_until") if path.is_file() else None
+        if noted:
+            return as_utc(noted)
+    return None
+
+
+def _tiers(dataset: Dataset, spec: TailSpec, trained_until: pd.Timestamp | None) -> pd.DataFrame:
+    events = dataset.events
+    if events is None:
+        events = pd.DataFrame({Columns.Item: [], Columns.Event: []})
+    elif trained_until is not None:
+        events = events[events[Columns.Timestamp] < trained_until]
+    return spec.assign(dataset.items, events)
+
+
+def _lists(path: Path, tiers: pd.DataFrame, attention: str | list[float]) -> pd.DataFrame:
+    frame = read_table(path, RANKINGS).frame
+    tier = frame[Columns.Item].map(tiers.set_index(Columns.Item)[Columns.Tier])
+    if tier.isna().any():
+        unknown = frame.loc[tier.isna(), Columns.Item]
+        raise TableError(
+            f"{path}: item_id '{unknown.iloc[0]}' is not in items ({len(unknown)} such rows). "
+            "Give the dataset that the lists were made from."
+        )
+    if Columns.Exposure not in frame.columns:
+        ranks = frame[Columns.Rank].to_numpy()
+        frame[Columns.Exposure] = attention_weights(attention, int(ranks.max()))[ranks - 1]
+    frame[IN_TAIL] = (tier != Tier.Head).to_numpy()
+    return frame
+
+
+def _refuse_other_requests(control: pd.DataFrame, rankings: pd.DataFrame, run: Path) -> None:
+    before, after = (set(lists[Columns.Request].unique()) for lists in (control, rankings))
+    if before != after:
+        raise TableError(
+            f"{run / RANKINGS_FILE}: holds {len(after - before)} requests that control.parquet lacks and lacks "
+            f"{len(before - after)} of its requests. Re-rank the same candidates for both."
+        )
+
+
+def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
+    if not path.exists():
+        return None
+    frame = read_frame(path)
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ColumnError(
+            f"{path}: lacks '{missing[0]}'; found {', '.join(map(str, frame.columns))}. Run that stage again."
+        )
+    return frame
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    held = read_json(path)
+    if not isinstance(held, dict):
+        raise TableError(f"{path}: holds a {type(held).__name__}, expected named values. Run that stage again.")
+    return held

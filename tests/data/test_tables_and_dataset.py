@@ -1,0 +1,109 @@
+"""Files are whole or not there; a dataset survives the disk; pictures are judged without surprise."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ltexpo.data import Dataset, IdMap
+from ltexpo.data.dataset import read_facts
+from ltexpo.data.tables import output_folder, read_frame, read_metadata, write_frame, write_json
+from ltexpo.errors import OutputError, TableError
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    items = pd.DataFrame({"item_id": ["a", "b"], "title": ["A", None], "price": [1.0, np.nan]})
+    events = pd.DataFrame({
+        "user_id": ["u"], "item_id": ["a"], "event": ["click"], "timestamp": pd.to_datetime(["2024-01-01"], utc=True),
+    })
+    return Dataset.of(items, events, pd.DataFrame({"user_id": ["w"]}))
+
+
+def test_a_dataset_survives_the_disk(dataset: Dataset, tmp_path: Path):
+    dataset.save(tmp_path / "out", source="test", left_out={"too old": 3})
+    loaded = Dataset.load(tmp_path / "out")
+    pd.testing.assert_frame_equal(loaded.items, dataset.items)
+    pd.testing.assert_frame_equal(loaded.events, dataset.events)
+    facts = read_facts(tmp_path / "out")
+    assert facts["left_out"] == {"too old": 3}
+    assert facts["missing"] == {"title": 1, "price": 1}
+    assert facts["tolerated"] == {"events.users without a row in users": 1}
+    assert facts["tail"]["tiers"][0] == {
+        "tier": "head", "items": 1, "item_share": 0.5, "interactions": 1, "interaction_share": 1.0,
+    }
+
+
+def test_what_is_written_appears_whole_or_not_at_all(tmp_path: Path):
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:
+        write_json({"half": 1}, folder / "a.json")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with output_folder(tmp_path / "out") as folder:
+        write_json({"first": 1}, folder / "a.json")
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:
+        raise RuntimeError
+    assert (tmp_path / "out" / "a.json").exists()
+    with output_folder(tmp_path / "out") as folder:
+        write_json({"second": 1}, folder / "b.json")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".ltexpo", "b.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_of_somebody_else_is_never_replaced(tmp_path: Path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").touch()
+    with pytest.raises(OutputError, match="did not write"), output_folder(tmp_path / "photos"):
+        pass
+    assert (tmp_path / "photos" / "me.jpg").exists()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
+    path = write_frame(pd.DataFrame({"x": [1]}), tmp_path / "t.parquet", metadata={"until": "2024"})
+    with pytest.raises(Exception, match="Could not convert"):
+        write_frame(pd.DataFrame({"x": pd.Series([object()], dtype=object)}), path)
+    assert list(read_frame(path)["x"]) == [1]
+    assert read_metadata(path) == {"until": "2024"}
+    assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_json_is_strict(tmp_path: Path):
+    write_json({"nan": float("nan"), "n": np.int64(3), "inf": np.float32("inf"), "list": (1, 2)}, tmp_path / "x.json")
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == {"nan": None, "n": 3, "inf": None, "list": [1, 2]}
+    assert "NaN" not in text
+
+
+def test_ids_round_trip_and_unknown_ids_are_named():
+    ids = IdMap.of(["b", "a", "b"])
+    assert list(ids.codes(["b", "a"])) == [1, 0]
+    assert list(ids.decode(np.array([1, 0]))) == ["b", "a"]
+    assert list(ids.codes_or_missing(["z"])) == [-1]
+    with pytest.raises(TableError, match="item 'z' is unknown"):
+        ids.codes(["a", "z"], what="item")
+
+
+def jpeg(mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (8, 8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_pictures_are_counted_by_state(tmp_path: Path):
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "ok.jpg").write_bytes(jpeg())
+    (root / "cmyk.jpg").write_bytes(jpeg("CMYK"))
+    (root / "empty.jpg").touch()
+    (root / "text.jpg").write_text("not a picture")
+    (tmp_path / "secret.jpg").write_bytes(jpeg())
+    cells = ["ok.jpg", "cmyk.jpg", jpeg(), "empty.jpg", "text.jpg", "gone.jpg", "../secret.jpg", None, ""]
+    items = pd.DataFrame({"item_id": [f"i{n}" for n in range(len(cells))], "title": "t",
+                          "image": pd.Series(cells, dtype=object)})
+    report = Dataset.of(items, root=root).image_report()
+    assert (report.ok, report.unreadable, report.missing, report.outside, report.absent) == (3, 2, 1, 1, 2)
+    assert report.examples == {"unreadable": "i3", "missing": "i5", "outside": "i6"}

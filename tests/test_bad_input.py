@@ -1,0 +1,196 @@
+"""Malformed inputs: each ends with exit code 2, one clear line on stderr, and nothing written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ltexpo.cli import main
+from ltexpo.data import Dataset
+from ltexpo.data.tables import write_frame
+
+DAYS = pd.date_range("2024-01-01", periods=4, tz="UTC")
+
+
+def items(**changes: object) -> pd.DataFrame:
+    return pd.DataFrame({"item_id": ["a", "b", "c"], "title": ["A", "B", "C"], "price": [1.0, 2.0, 3.0]} | changes)
+
+
+def events(**changes: object) -> pd.DataFrame:
+    return pd.DataFrame({
+        "user_id": ["u", "v", "u", "v"], "item_id": ["a", "a", "b", "b"], "event": "purchase", "timestamp": DAYS,
+    } | changes)
+
+
+def candidates(**changes: object) -> pd.DataFrame:
+    return pd.DataFrame({"request_id": ["u", "u", "v"], "item_id": ["a", "b", "a"], "score": [0.3, 0.2, 0.1]} | changes)
+
+
+def rankings(**changes: object) -> pd.DataFrame:
+    return pd.DataFrame({
+        "request_id": ["u", "u", "v"], "rank": [1, 2, 1], "item_id": ["a", "b", "a"], "score": [0.3, 0.2, 0.1],
+        "exposure": [1.0, 0.63, 1.0],
+    } | changes)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """A folder with sound inputs: data/, candidates.parquet, rankings.parquet."""
+    Dataset.of(items(), events()).save(tmp_path / "data")
+    write_frame(candidates(), tmp_path / "candidates.parquet")
+    write_frame(rankings(), tmp_path / "rankings.parquet")
+    (tmp_path / "source").mkdir()
+    return tmp_path
+
+
+Spoil = Callable[[Path], object]
+RERANK = "rerank --data data --candidates candidates.parquet --out out"
+EVALUATE = "evaluate --data data --rankings rankings.parquet --since 2024-01-03 --out out"
+SIMULATE = "simulate --data data --control rankings.parquet --treatment rankings.parquet --out out"
+
+
+def table(name: str, frame: pd.DataFrame) -> Spoil:
+    return lambda room: write_frame(frame, room / name)
+
+
+def text(name: str, content: str | bytes) -> Spoil:
+    return lambda room: (room / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def gone(name: str) -> Spoil:
+    return lambda room: (room / name).unlink()
+
+
+def config(content: str) -> Spoil:
+    return text("job.yaml", content)
+
+
+def nothing(room: Path) -> None:
+    pass
+
+
+CASES: list[tuple[str, Spoil, str, str]] = [
+    # items
+    ("items without title", table("data/items.parquet", items().drop(columns="title")), RERANK, "lacks 'title'"),
+    ("items empty", table("data/items.parquet", items().iloc[:0]), RERANK, "items is empty"),
+    ("items with one id twice", table("data/items.parquet", items(item_id=["a", "b", "a"])), RERANK, "stands there twice"),
+    ("items with an id gap", table("data/items.parquet", items(item_id=["a", "b", None])), RERANK, "'item_id' row 2"),
+    ("items with a blank id", table("data/items.parquet", items(item_id=["a", "b", ""])), RERANK, "an empty id"),
+    ("items with float ids", table("data/items.parquet", items(item_id=[1.0, 2.0, 3.0])), RERANK, "floats lose ids"),
+    ("items with numbers as ids, events strings", table("data/items.parquet", items(item_id=[1, 2, 3])), RERANK, "numbers in items and strings in events"),
+    ("items with a negative price", table("data/items.parquet", items(price=[1.0, -1.0, 2.0])), RERANK, "'price' row 1"),
+    ("items with an infinite price", table("data/items.parquet", items(price=[1.0, np.inf, 2.0])), RERANK, "not finite"),
+    ("items with a price in words", table("data/items.parquet", items(price=["1", "2", "3"])), RERANK, "expected numbers"),
+    ("items missing", gone("data/items.parquet"), RERANK, "holds no items.parquet"),
+    ("items truncated", text("data/items.parquet", b"PAR1 not really"), RERANK, "not readable Parquet"),
+    # events
+    ("events without timestamp", table("data/events.parquet", events().drop(columns="timestamp")), RERANK, "lacks 'timestamp'"),
+    ("events empty", table("data/events.parquet", events().iloc[:0]), RERANK, "events is empty"),
+    ("events on an unknown item", table("data/events.parquet", events(item_id=["a", "a", "b", "z"])), RERANK, "'z' is not in items"),
+    ("events of an unknown kind", table("data/events.parquet", events(event="hug")), RERANK, "not a known event"),
+    ("events in mixed zones", table("data/events.parquet", events(timestamp=["2024-01-01T00:00:00Z", "2024-01-01T00:00:00+02:00"] * 2)), RERANK, "mixes time zones"),
+    ("events at unreadable times", table("data/events.parquet", events(timestamp=["2024-01-01", "soon"] * 2)), RERANK, "not an ISO 8601 time"),
+    ("events in epoch seconds", table("data/events.parquet", events(timestamp=[1, 2, 3, 4])), RERANK, "unit='s'"),
+    ("events with propensity 0", table("data/events.parquet", events(propensity=[0.5, 0.5, 0.5, 0.0])), RERANK, "'propensity' row 3"),
+    ("events with propensity above 1", table("data/events.parquet", events(propensity=[0.5, 0.5, 0.5, 1.5])), RERANK, "'propensity' row 3"),
+    ("events with rank 0", table("data/events.parquet", events(rank=[1, 2, 3, 0])), RERANK, "not a rank"),
+    ("events with integer users and a users table of strings",
+     lambda room: (write_frame(events(user_id=[1, 2, 1, 2]), room / "data/events.parquet"),
+                   write_frame(pd.DataFrame({"user_id": ["u"]}), room / "data/users.parquet")),
+     RERANK, "numbers in events and strings in users"),
+    # candidates
+    ("candidates without score", table("candidates.parquet", candidates().drop(columns="score")), RERANK, "lacks 'score'"),
+    ("candidates empty", table("candidates.parquet", candidates().iloc[:0]), RERANK, "candidates is empty"),
+    ("candidates with a NaN score", table("candidates.parquet", candidates(score=[0.1, np.nan, 0.1])), RERANK, "'score' row 1"),
+    ("candidates with an infinite score", table("candidates.parquet", candidates(score=[0.1, np.inf, 0.1])), RERANK, "not finite"),
+    ("candidates with a negative score", table("candidates.parquet", candidates(score=[0.1, -0.2, 0.1])), RERANK, "negative"),
+    ("candidates with scores in words", table("candidates.parquet", candidates(score=["x", "y", "z"])), RERANK, "expected numbers"),
+    ("candidates twice", table("candidates.parquet", candidates(item_id=["a", "a", "a"])), RERANK, "stands there twice"),
+    ("candidates of an unknown item", table("candidates.parquet", candidates(item_id=["a", "z", "a"])), RERANK, "'z' is not in items"),
+    ("candidates missing", gone("candidates.parquet"), RERANK, "no such file"),
+    ("candidates that are CSV", text("candidates.parquet", "request_id,item_id,score\nu,a,1\n"), RERANK, "not readable Parquet"),
+    # rankings
+    ("rankings with a hole", table("rankings.parquet", rankings(rank=[1, 3, 1])), EVALUATE, "ranks 1, 3, expected 1 to 2"),
+    ("rankings with a rank twice", table("rankings.parquet", rankings(rank=[1, 1, 1])), EVALUATE, "expected 1 to 2"),
+    ("rankings with an item twice", table("rankings.parquet", rankings(item_id=["a", "a", "a"])), EVALUATE, "stands there twice"),
+    ("rankings without rank", table("rankings.parquet", rankings().drop(columns="rank")), EVALUATE, "lacks 'rank'"),
+    ("rankings of an unknown item", table("rankings.parquet", rankings(item_id=["a", "z", "a"])), EVALUATE, "'z' is not in items"),
+    ("rankings trained on the test period",
+     lambda room: write_frame(rankings(), room / "rankings.parquet", metadata={"trained_until": "2024-01-04"}),
+     EVALUATE, "later than the start of the test period"),
+    ("a test period after the data", nothing, EVALUATE.replace("2024-01-03", "2030-01-01"), "no event from 2030-01-01"),
+    ("a test period before the data", nothing, EVALUATE.replace("2024-01-03", "2020-01-01"), "no event before 2020-01-01"),
+    ("a test period that is not a date", nothing, EVALUATE.replace("2024-01-03", "soon"), "'soon' is not a date"),
+    ("a test period that ends before it begins", nothing, EVALUATE + " --until 2024-01-02", "before it begins"),
+    # simulation
+    ("a simulation without truth", nothing, SIMULATE, "holds no truth/ folder"),
+    # settings
+    ("an unknown setting", config("strenght: 0.1"), RERANK + " --config job.yaml", "unknown setting 'strenght'"),
+    ("a setting of the wrong type", config("strength: much"), RERANK + " --config job.yaml", "'strength' is 'much'"),
+    ("a setting out of range", config("min_score_ratio: 1.5"), RERANK + " --config job.yaml", "'min_score_ratio' is 1.5"),
+    ("a nested setting out of range", config("tail: {head_share: 2}"), RERANK + " --config job.yaml", "'tail.head_share' is 2"),
+    ("YAML that is a list", config("- k\n- 3\n"), RERANK + " --config job.yaml", "holds a list"),
+    ("YAML that does not parse", config("k: [1,\n"), RERANK + " --config job.yaml", "is not valid YAML at line"),
+    ("YAML that would run code", config("k: !!python/object/apply:os.getcwd []"), RERANK + " --config job.yaml", "is not valid YAML"),
+    ("YAML that is not text", text("job.yaml", b"\xff\xfe\x00k"), RERANK + " --config job.yaml", "is not UTF-8"),
+    ("a settings file that is not there", nothing, RERANK + " --config nope.yaml", "cannot read the settings"),
+    ("k = 0", nothing, RERANK + " --k 0", "'k' is 0"),
+    ("a negative strength", nothing, RERANK + " --strength -1", "'strength' is -1"),
+    ("attention that rises", config("attention: [0.5, 0.9]\nk: 2"), RERANK + " --config job.yaml", "attention rises with rank"),
+    ("attention shorter than k", config("attention: [0.5]\nk: 2"), RERANK + " --config job.yaml", "fewer than k = 2"),
+    ("attention unknown", config("attention: cubic"), RERANK + " --config job.yaml", "attention is 'cubic'"),
+    ("a tier column that is not there", config("tail: {column: tier}"), RERANK + " --config job.yaml", "'tier' is not in items"),
+    # the command line
+    ("a missing option", nothing, "rerank --data data --out out", "'candidates' is missing"),
+    ("an option that does not exist", nothing, RERANK + " --fast", "No such option"),
+    ("an option that is not a number", nothing, RERANK + " --k many", "Invalid value"),
+    ("a verb that does not exist", nothing, "rerunk --data data --out out", "No such command"),
+    ("no data folder", nothing, RERANK.replace("--data data", "--data nope"), "no such folder"),
+    ("an output that is a file", text("out", "mine"), RERANK, "is a file"),
+    ("an output folder of somebody else",
+     lambda room: ((room / "out").mkdir(), (room / "out" / "mine.txt").write_text("mine")), RERANK, "did not write"),
+    # the other verbs
+    ("recommend without events", gone("data/events.parquet"), "recommend --data data --out out", "events.parquet"),
+    ("recommend before the data", nothing, "recommend --data data --out out --until 2020-01-01", "2020-01-01"),
+    ("import of an unknown source", nothing, "import ebay source --out out", "ebay"),
+    ("import from an empty folder", nothing, "import hm source --out out", "articles"),
+    ("import from nowhere", nothing, "import movielens nowhere --out out", "nowhere"),
+    ("generic import without a map", nothing, "import generic source --out out", "map"),
+    ("report on a folder without lists", nothing, "report --run source --out out.html", "rankings"),
+    ("describe a folder without items", nothing, "describe source", "holds no items.parquet"),
+]
+
+
+def snapshot(room: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(room)): path.read_bytes() for path in sorted(room.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(("spoil", "command", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_refused_with_exit_2_one_line_and_no_output(
+    spoil: Spoil, command: str, message: str, room: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    spoil(room)
+    monkeypatch.chdir(room)
+    before = snapshot(room)
+    with pytest.raises(SystemExit) as stop:
+        main(command.split())
+    said = capsys.readouterr()
+    assert stop.value.code == 2, said.err
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    assert snapshot(room) == before
+
+
+def test_sound_input_passes(room: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(room)
+    with pytest.raises(SystemExit) as stop:
+        main(RERANK.split())
+    assert stop.value.code == 0, capsys.readouterr().err
+    assert sorted(path.name for path in (room / "out").glob("[!.]*")) == [
+        "certificate.json", "control.parquet", "rankings.parquet",
+    ]

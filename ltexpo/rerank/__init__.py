@@ -1,5 +1,7 @@
-"""Scored candidates → final lists that give the tail its exposure, and what that costs in clicks."""
+"""Scored candidates → final lists that meet exposure goals at the least cost in clicks, with a proof."""
 
-from ltexpo.rerank.rerank import Reranked, RerankSettings, rerank
+from ltexpo.rerank.certificate import Certificate
+from ltexpo.rerank.reranker import ExposureReranker, Reranked
+from ltexpo.rerank.settings import Goal, GuardrailSettings, RerankSettings
 
-__all__ = ["RerankSettings", "Reranked", "rerank"]
+__all__ = ["Certificate", "ExposureReranker", "Goal", "GuardrailSettings", "RerankSettings", "Reranked"]

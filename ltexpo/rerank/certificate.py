@@ -1,0 +1,124 @@
+"""A solved job → its certificate: what was asked, what was reached, what it costs, and how close to optimal it is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ltexpo.rerank.encode import Encoded
+from ltexpo.rerank.groups import shown_amount
+from ltexpo.rerank.settings import RerankSettings
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Expected clicks before and after, the dual upper bound, and every goal with target, achieved and price.
+
+    `upper_bound` bounds the expected clicks of ANY lists of these candidates that meet the goals under the same
+    guardrails (weak duality), so `gap` = (upper_bound − clicks_after) / upper_bound bounds what a better solver
+    could still win. Applied prices carry no bound: then both are None.
+    """
+
+    clicks_before: float
+    clicks_after: float
+    upper_bound: float | None
+    feasible: bool
+    proved_infeasible: bool
+    goals: pd.DataFrame
+    """group, value, kind, target, before, achieved, price, met, missing: in the unit in which the goal was asked."""
+    guardrails: list[dict[str, Any]]
+    facts: dict[str, Any]
+    """Lists, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
+
+    @property
+    def gap(self) -> float | None:
+        """(upper_bound − clicks_after) / upper_bound."""
+        if self.upper_bound is None:
+            return None
+        return (self.upper_bound - self.clicks_after) / self.upper_bound if self.upper_bound else 0.0
+
+    @property
+    def click_loss(self) -> float:
+        """Share of the expected clicks before that the goals cost."""
+        return 1 - self.clicks_after / self.clicks_before if self.clicks_before else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What certificate.json holds."""
+        goals = self.goals.astype(object).where(self.goals.notna(), None)
+        return {
+            "clicks_before": self.clicks_before,
+            "clicks_after": self.clicks_after,
+            "click_loss": self.click_loss,
+            "upper_bound": self.upper_bound,
+            "gap": self.gap,
+            "feasible": self.feasible,
+            "proved_infeasible": self.proved_infeasible,
+            "goals": goals.to_dict("records"),
+            "guardrails": self.guardrails,
+            **self.facts,
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.facts['requests']:,} lists of {self.facts['k']}: expected clicks {self.clicks_before:,.1f} → "
+            f"{self.clicks_after:,.1f} ({-self.click_loss:+.2%}), {self.facts['boosted']:,} promotions"
+        ]
+        if self.upper_bound is not None:
+            lines.append(f"no lists that meet these goals keep more than {self.upper_bound:,.1f} (gap {self.gap:.3%})")
+        shown = self.goals.reindex(self.goals["price"].abs().sort_values(ascending=False, kind="stable").index).head(10)
+        table = shown[["group", "value", "kind", "target", "before", "achieved", "price", "met"]]
+        lines.append(table.fillna("").to_string(index=False, float_format=lambda number: f"{number:.4g}"))
+        if len(self.goals) > len(shown):
+            lines.append(f"… and {len(self.goals) - len(shown):,} goals of lower price")
+        missed = int((~self.goals["met"]).sum())
+        lines.append(f"goals met: {len(self.goals) - missed:,} of {len(self.goals):,}")
+        return "\n".join(lines)
+
+
+def certify(
+    encoded: Encoded,
+    settings: RerankSettings,
+    *,
+    clicks_before: float,
+    clicks_after: float,
+    exposure_before: npt.NDArray[np.float64],
+    exposure_after: npt.NDArray[np.float64],
+    prices: npt.NDArray[np.float64],
+    upper_bound: float | None,
+    proved_infeasible: bool,
+    boosted: int,
+    passes: float,
+    seconds: float,
+) -> Certificate:
+    """The certificate of lists that give goals `exposure_after` (G,), compared with the plain lists' `exposure_before`."""
+    goals, total = encoded.problem.goals, encoded.problem.total_exposure
+    kinds = encoded.table.frame["kind"]
+    # A share is asked to a part in a billion of all exposure, which is below the rounding of the sums.
+    missing = np.maximum(0.0, goals.kind * (goals.target - exposure_after))
+    met = missing <= 1e-9 * max(total, 1.0)
+
+    def shown(exposure: npt.NDArray[np.float64]) -> list[float]:
+        return [shown_amount(kind, amount, total=total) for kind, amount in zip(kinds, exposure, strict=True)]
+
+    frame = encoded.table.frame[["group", "value", "kind"]].assign(
+        target=shown(goals.target), before=shown(exposure_before), achieved=shown(exposure_after), price=prices,
+        met=met, missing=shown(np.where(met, 0.0, missing)),
+    )
+    loss = 1 - clicks_after / clicks_before if clicks_before else 0.0
+    rails: list[dict[str, Any]] = [
+        {"kind": name, "value": value}
+        for name, value in settings.guardrails.model_dump().items() if value not in (None, 0, {}, ())
+    ]
+    for rail in rails:
+        if rail["kind"] == "max_click_loss":
+            rail |= {"achieved": loss, "kept": loss <= rail["value"] + 1e-12}
+    return Certificate(
+        clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
+        {
+            "boosted": boosted, "requests": encoded.problem.n_lists, "k": settings.k,
+            "attention": settings.attention, "score_kind": settings.score_kind, "tail": str(settings.tail),
+            "notes": encoded.notes, "passes": passes, "seconds": seconds,
+        },
+    )

@@ -1,0 +1,132 @@
+"""Candidates → prices (`fit`) → final lists (`rerank`), with the certificate of each."""
+
+import time
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ltexpo.columns import Columns
+from ltexpo.errors import ColumnError, LtexpoError
+from ltexpo.rerank.certificate import Certificate, certify
+from ltexpo.rerank.encode import Encoded, Slots, encode
+from ltexpo.rerank.kernels import choose, choose_plain
+from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.settings import RerankSettings
+from ltexpo.rerank.solve import solve
+
+PRICE_COLUMNS = ["group", "value", "kind", "price"]
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """Final lists beside the plain top k of the same candidates, with the prices and the certificate."""
+
+    rankings: pd.DataFrame
+    control: pd.DataFrame
+    certificate: Certificate
+    prices: pd.DataFrame
+    """group, value, kind, price: what one more unit of the goal's exposure costs in clicks."""
+    boosts: pd.DataFrame
+    """item_id, boost: what any engine adds to the score of the item; items without a boost are left out."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The final lists."""
+        return self.rankings
+
+    def __str__(self) -> str:
+        return str(self.certificate)
+
+
+class ExposureReranker:
+    """Learns the prices at which the goals are met, and applies them.
+
+    Maximises Σ_r Σ_j a_j s_{r,π_r(j)} over permutations subject to the exposure goals. For fixed prices λ the problem
+    falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
+    """
+
+    def __init__(self, settings: RerankSettings) -> None:
+        self.settings = settings
+
+    def fit(
+        self, candidates: pd.DataFrame, *, items: pd.DataFrame, prices: pd.DataFrame | None = None,
+        rng: int | np.random.Generator = 0,
+    ) -> Self:
+        """Learn `prices_`, and keep the lists that meet the goals as `fitted_`.
+
+        `items` is the full catalogue with a tier column (see `TailSpec.assign`); `prices` of an earlier day are a
+        warm start. Raises `InputError` on input that cannot be used.
+        """
+        started = time.perf_counter()
+        encoded = encode(candidates, items, self.settings)
+        problem = encoded.problem
+        start = None if prices is None else match_prices(prices, encoded.table.frame)
+        solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
+        self.fitted_ = self._reranked(
+            encoded, solution.slots, solution.prices, started, upper_bound=solution.upper_bound,
+            proved_infeasible=solution.proved_infeasible, passes=solution.passes,
+        )
+        self.prices_ = self.fitted_.prices
+        return self
+
+    def rerank(self, candidates: pd.DataFrame, *, items: pd.DataFrame) -> Reranked:
+        """Apply the learnt prices to other candidates, without solving: each list is sorted once by score + boost."""
+        if not hasattr(self, "prices_"):
+            raise LtexpoError("this re-ranker has no prices yet. Call fit first, or use apply_prices.")
+        return self.apply_prices(candidates, self.prices_, items=items)
+
+    def apply_prices(self, candidates: pd.DataFrame, prices: pd.DataFrame, *, items: pd.DataFrame) -> Reranked:
+        """Apply `prices` (group, value, kind, price); the certificate shows each goal's drift and carries no bound."""
+        started = time.perf_counter()
+        encoded = encode(candidates, items, self.settings)
+        matched = match_prices(prices, encoded.table.frame)
+        slots = empty_slots(encoded.problem)
+        choose(encoded.problem.lists, encoded.problem.boosts(matched), slots)
+        return self._reranked(
+            encoded, slots, matched, started, upper_bound=None, proved_infeasible=False, passes=1.0
+        )
+
+    def _reranked(
+        self, encoded: Encoded, slots: Slots, prices: npt.NDArray[np.float64], started: float, *,
+        upper_bound: float | None, proved_infeasible: bool, passes: float,
+    ) -> Reranked:
+        problem = encoded.problem
+        plain = empty_slots(problem)
+        choose_plain(problem.lists, plain)
+        clicks_before, shown_before = count_clicks(problem, plain)
+        clicks_after, shown_after = count_clicks(problem, slots)
+        boosts = problem.boosts(prices)
+        rankings = encoded.rankings(slots, boosts)
+        certificate = certify(
+            encoded, self.settings, clicks_before=clicks_before, clicks_after=clicks_after,
+            exposure_before=np.asarray(problem.membership.T @ shown_before),
+            exposure_after=np.asarray(problem.membership.T @ shown_after),
+            prices=prices, upper_bound=upper_bound, proved_infeasible=proved_infeasible,
+            boosted=int(rankings[Columns.Boosted].sum()), passes=passes, seconds=time.perf_counter() - started,
+        )
+        boosted = np.flatnonzero(boosts)
+        return Reranked(
+            rankings,
+            encoded.rankings(plain, np.zeros_like(boosts)),
+            certificate,
+            certificate.goals[PRICE_COLUMNS],
+            pd.DataFrame({Columns.Item: encoded.item_ids.decode(boosted), "boost": boosts[boosted]}),
+        )
+
+
+def match_prices(prices: pd.DataFrame, goals: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The price of each of today's goals (G,) in yesterday's `prices`; a goal that is not there starts at 0."""
+    missing = [column for column in PRICE_COLUMNS if column not in prices.columns]
+    if missing:
+        raise ColumnError(f"prices lacks '{missing[0]}'; found {', '.join(prices.columns)}. Give prices.parquet.")
+    if not np.isfinite(prices["price"].to_numpy(np.float64)).all():
+        raise ColumnError("prices: 'price' holds values that are not finite. Give prices of a finished job.")
+    key = PRICE_COLUMNS[:3]
+    # Missing values match each other here: a tier goal has no value.
+    known = prices[PRICE_COLUMNS].astype({"group": str, "kind": str}).drop_duplicates(key)
+    wanted = goals[key].astype({"group": str, "kind": str})
+    known["value"], wanted["value"] = known["value"].fillna("").astype(str), wanted["value"].fillna("").astype(str)
+    joined = wanted.merge(known, on=key, how="left")
+    return joined["price"].fillna(0.0).to_numpy(np.float64)

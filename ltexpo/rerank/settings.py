@@ -1,0 +1,88 @@
+"""The job as its owner writes it: goals, guardrails, and how lists are examined."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ltexpo.config import Settings
+from ltexpo.data.tail import TailSpec
+
+Limit = Literal["min_share", "max_share", "min_exposure", "max_exposure", "min_of_attainable"]
+LIMITS: tuple[Limit, ...] = ("min_share", "max_share", "min_exposure", "max_exposure", "min_of_attainable")
+
+
+class Goal(Settings):
+    """What exposure a group must get; exactly one of the five limits."""
+
+    group: str
+    """head, tail (new items included), new, item_id, or any column of items."""
+    value: str | None = None
+    """The one value of the column that is meant, e.g. a category."""
+    each: bool = False
+    """One goal for every value of the column."""
+    where: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """Only items whose columns (or tier) hold these values."""
+    min_share: float | None = Field(None, ge=0, le=1)
+    """At least this share of all exposure."""
+    max_share: float | None = Field(None, ge=0, le=1)
+    """At most this share of all exposure."""
+    min_exposure: float | None = Field(None, ge=0)
+    """At least this much exposure."""
+    max_exposure: float | None = Field(None, ge=0)
+    """At most this much exposure."""
+    min_of_attainable: float | None = Field(None, ge=0, le=1)
+    """At least this share of the exposure that its candidates could get if they stood first everywhere."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        given = [name for name in LIMITS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"goal on '{self.group}' gives {', '.join(given) or 'no limit'}; give one of {LIMITS}")
+        if self.value is not None and self.each:
+            raise ValueError(f"goal on '{self.group}' gives both value and each; give one of them")
+        return self
+
+    @property
+    def limit(self) -> tuple[Limit, float]:
+        """The limit that is given, and its amount."""
+        return next((name, float(getattr(self, name))) for name in LIMITS if getattr(self, name) is not None)
+
+
+class GuardrailSettings(Settings):
+    """What may not be paid for the goals."""
+
+    max_click_loss: float | None = Field(None, ge=0, le=1)
+    """Expected clicks of all lists together may fall by at most this share."""
+    max_request_loss: float | None = Field(None, ge=0, le=1)
+    """Expected clicks of any one list may fall by at most this share of its own best."""
+    min_score_ratio: float | None = Field(0.3, ge=0, le=1)
+    """Never boost what scores below this share of its request's best."""
+    min_score: float | None = None
+    """Never boost what scores below this."""
+    confidence: float | None = Field(None, ge=0)
+    """With score_std: apply both score floors to score − this many standard deviations."""
+    protect_top: int = Field(0, ge=0)
+    """The first so many slots stay as the ranker has them."""
+    max_per: dict[str, int] = Field(default_factory=dict)
+    """Column of items → at most so many items with the same value in one list."""
+    banned: tuple[str, ...] = ()
+    """item_ids that may not be shown."""
+
+
+class RerankSettings(Settings):
+    """How the lists are re-ranked."""
+
+    k: int = Field(20, ge=1)
+    """Length of the final lists."""
+    attention: str | tuple[float, ...] = "log2"
+    """Probability that each slot is examined: log2, uniform, or a list of k probabilities."""
+    goals: tuple[Goal, ...] = (Goal(group="tail", min_share=0.3),)
+    """What exposure groups must get; all goals are met at the least cost in clicks."""
+    guardrails: GuardrailSettings = GuardrailSettings()
+    """What may not be paid for it."""
+    score_kind: Literal["probability", "logit", "relevance"] = "probability"
+    """What a score is: P(click | examined), its logit, or a relevance in click units whose scale is taken as it is."""
+    tail: TailSpec = TailSpec()
+    """Which items are head, tail and new."""
+    tolerance: float = Field(1e-6, gt=0)
+    """Relative gain of the dual under which the solver stops."""

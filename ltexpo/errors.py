@@ -42,3 +42,9 @@ class MissingExtraError(InputError):
 
 class OutputError(InputError):
     """The output cannot be written where it was asked for."""
+
+
+class InfeasibleError(LtexpoError):
+    """The goals cannot be met together under the guardrails."""
+
+    exit_code = 3

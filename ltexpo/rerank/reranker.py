@@ -9,13 +9,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.columns import Columns
-from ltexpo.errors import ColumnError, LtexpoError
+from ltexpo.errors import ColumnError, InfeasibleError, LtexpoError
+from ltexpo.rerank.budget import within_budget
 from ltexpo.rerank.certificate import Certificate, certify
 from ltexpo.rerank.encode import Encoded, Slots, encode
+from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose, choose_plain
+from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.settings import RerankSettings
-from ltexpo.rerank.solve import solve
+from ltexpo.rerank.solve import Solution, solve
 
 PRICE_COLUMNS = ["group", "value", "kind", "price"]
 
@@ -63,9 +66,29 @@ class ExposureReranker:
         encoded = encode(candidates, items, self.settings)
         problem = encoded.problem
         start = None if prices is None else match_prices(prices, encoded.table.frame)
-        solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
+
+        def solved(asked: Problem, warm: npt.NDArray[np.float64] | None) -> Solution:
+            return solve(asked, start=warm, tolerance=self.settings.tolerance, rng=rng)
+
+        solution = solved(problem, start)
+        if not solution.feasible and not self.settings.elastic:
+            raise InfeasibleError(_unmet(encoded, solution))
+        reached = 1.0
+        budget = self.settings.guardrails.max_click_loss
+        clicks_before, shown = count_clicks(problem, _plain_slots(problem))
+        if budget is not None and solution.clicks_after < (1 - budget) * clicks_before:
+            reached, solution = within_budget(
+                problem, solution, np.asarray(problem.membership.T @ shown), (1 - budget) * clicks_before, solved
+            )
+            if not self.settings.elastic:
+                raise InfeasibleError(
+                    f"the goals cost more than guardrails.max_click_loss = {budget:.1%} of expected clicks; that pays "
+                    f"for {reached:.0%} of the way to them. Lower the goals, raise max_click_loss, or set elastic: true."
+                )
         self.fitted_ = self._reranked(
-            encoded, solution.slots, solution.prices, started, upper_bound=solution.upper_bound,
+            encoded, solution.slots, solution.prices, started,
+            # The bound of reduced targets bounds lists that meet those, so it is not claimed for the full goals.
+            upper_bound=solution.upper_bound if reached == 1.0 else None,
             proved_infeasible=solution.proved_infeasible, passes=solution.passes,
         )
         self.prices_ = self.fitted_.prices
@@ -93,8 +116,7 @@ class ExposureReranker:
         upper_bound: float | None, proved_infeasible: bool, passes: float,
     ) -> Reranked:
         problem = encoded.problem
-        plain = empty_slots(problem)
-        choose_plain(problem.lists, plain)
+        plain = _plain_slots(problem)
         clicks_before, shown_before = count_clicks(problem, plain)
         clicks_after, shown_after = count_clicks(problem, slots)
         boosts = problem.boosts(prices)
@@ -114,6 +136,35 @@ class ExposureReranker:
             certificate.goals[PRICE_COLUMNS],
             pd.DataFrame({Columns.Item: encoded.item_ids.decode(boosted), "boost": boosts[boosted]}),
         )
+
+
+def _plain_slots(problem: Problem) -> Slots:
+    slots = empty_slots(problem)
+    choose_plain(problem.lists, slots)
+    return slots
+
+
+def _unmet(encoded: Encoded, solution: Solution) -> str:
+    """Which goals give way at the least total shortfall, by how much, and whether that is proved."""
+    total = encoded.problem.total_exposure
+    goals = encoded.table.frame
+    missed = np.flatnonzero(~solution.met)
+    missed = missed[np.argsort(-solution.shortfall[missed], kind="stable")]
+    shown = []
+    for g in missed[:5]:
+        kind, value = goals["kind"].iloc[g], goals["value"].iloc[g]
+        name = goals["group"].iloc[g] + ("" if value is None else f" '{value}'")
+        target, achieved = (
+            shown_amount(kind, float(amount), total=total)
+            for amount in (encoded.problem.goals.target[g], solution.achieved[g])
+        )
+        shown.append(f"{name}: {kind} {target:.4g}, reached {achieved:.4g}")
+    more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
+    proof = "cannot be met together" if solution.proved_infeasible else "were not met together"
+    return (
+        f"{len(missed)} of {len(goals)} goals {proof} with these candidates and guardrails: {'; '.join(shown)}{more}. "
+        "Relax these, widen the candidates, or set elastic: true for the nearest lists."
+    )
 
 
 def match_prices(prices: pd.DataFrame, goals: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -80,6 +80,8 @@ class RerankSettings(Settings):
     """What exposure groups must get; all goals are met at the least cost in clicks."""
     guardrails: GuardrailSettings = GuardrailSettings()
     """What may not be paid for it."""
+    elastic: bool = False
+    """When the goals cannot all be met under the guardrails: false refuses (exit code 3), true comes as near as it can."""
     score_kind: Literal["probability", "logit", "relevance"] = "probability"
     """What a score is: P(click | examined), its logit, or a relevance in click units whose scale is taken as it is."""
     tail: TailSpec = TailSpec()

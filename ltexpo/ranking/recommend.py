@@ -92,7 +92,7 @@ class Recommendation:
         report = self.report
         table = pd.DataFrame(report["validation"]).T
         table.insert(0, "weight", pd.Series(report["weights"]))
-        lines = [table.rename_axis(None).round(4).fillna("").to_string() if len(table) else str(report["weights"])]
+        lines = [table.rename_axis(None).round(4).to_string(na_rep="") if len(table) else str(report["weights"])]
         lines.append(f"validation: {report['validation_period']}, {report['validation_users']:,} users")
         lines += [f"left out: {name} ({reason})" for name, reason in report["left_out"].items()]
         lines.append(f"score: {report['calibration']['means']}")

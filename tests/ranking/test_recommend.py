@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -95,7 +95,8 @@ def test_calibration_recovers_the_truth_behind_position_bias():
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60))
-@settings(max_examples=80, deadline=None)
+@example([(0, False), *((score, False) for score in range(8))])
+@settings(max_examples=200, deadline=None)
 def test_calibration_keeps_order_and_stays_inside_0_and_1(pairs):
     scores = np.array([score for score, _ in pairs]) / 20
     found = fit_calibration(scores, np.array([click for _, click in pairs]), means="")

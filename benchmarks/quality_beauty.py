@@ -27,7 +27,8 @@ K = 10
 METRICS = ("ndcg", "recall", "hit_rate", "precision")
 # Baskets are whole histories here, since order and time are unknown; there are no texts.
 SETTINGS = RecommendSettings(
-    k=K, until=TEST_TIME, users="known", exclude_seen=True, validation_k=K, validation_users=5000,
+    k=K, until=TEST_TIME, users="known", exclude_seen=True, explore=0, validation_k=K,
+    validation_users=5000,
     components=("cooccurrence", "content", "taste"),
     cooccurrence=CooccurrenceSettings(window_positions=300, neighbours=1000),
     content=ContentSettings(text_weight=0, max_share=0.02, neighbours=500, popularity=0.4),

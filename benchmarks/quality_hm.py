@@ -34,7 +34,7 @@ def main() -> None:
     imported = IMPORTERS["hm"](options.data)
     dataset = Dataset.of(imported.items, imported.events)
     events = dataset.require_events("the benchmark")
-    settings = RecommendSettings(k=K, users="known", validation_days=1)
+    settings = RecommendSettings(k=K, users="known", validation_days=1, explore=0)
 
     chosen = fit_recommender(dataset, settings.model_copy(update={"until": TEST_DAYS[0]}), options.seed)
     weights = chosen.report["weights"]

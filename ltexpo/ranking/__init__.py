@@ -3,4 +3,4 @@
 from ltexpo.ranking.evaluate import EvaluateSettings, Evaluation, evaluate
 from ltexpo.ranking.recommend import Recommendation, RecommendSettings, recommend
 
-__all__ = ["EvaluateSettings", "Evaluation", "Recommendation", "RecommendSettings", "evaluate", "recommend"]
+__all__ = ["EvaluateSettings", "Evaluation", "RecommendSettings", "Recommendation", "evaluate", "recommend"]

@@ -1,5 +1,6 @@
 """Fitted components + weights → one score; components' scores on a validation period → the weights."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -12,10 +13,11 @@ from ltexpo.ranking.history import History
 from ltexpo.ranking.scorer import Scorer
 from ltexpo.ranking.sparse import Csr, csr, scaled_rows, top_rows
 
-_FACTORS = (0.0, 0.5, 2.0)
+_FACTORS = ((0.0, 0.5, 2.0), (0.75, 1.33))
+"""What each weight is multiplied by: first in large steps, then in small ones."""
 _ROUNDS = 6
-_WORTH_IT = 1e-4
-"""A step must gain this much: below it a larger weight only fits the noise of the validation period."""
+_WORTH_IT = 0.5
+"""A step's gain must be this many of its own standard errors: below, it only fits the noise of the validation."""
 
 POPULARITY_FLOOR = 0.01
 """Popularity never leaves the blend, so that a user whom nothing else reaches still gets a full list."""
@@ -80,9 +82,13 @@ class Validation:
 
     def judge(self, weights: npt.ArrayLike) -> tuple[float, float, float]:
         """Mean nDCG@k, recall@k and MAP@k over users with `weights` (components,)."""
-        total = np.asarray(weights, dtype=np.float32) @ self.scores
-        gains = _judge(total, self.indptr, self.hit, self.wanted, self.k)
+        gains = self.per_user(weights)
         return float(gains[0].mean()), float(gains[1].mean()), float(gains[2].mean())
+
+    def per_user(self, weights: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """nDCG@k, recall@k and average precision@k of each user (3, B)."""
+        total = np.asarray(weights, dtype=np.float32) @ self.scores
+        return np.asarray(_judge(total, self.indptr, self.hit, self.wanted, self.k))
 
     def judge_part(self, name: str) -> tuple[float, float, float]:
         """`judge` of one component alone."""
@@ -92,30 +98,27 @@ class Validation:
 def choose_weights(validation: Validation) -> dict[str, float]:
     """Weights that are best for nDCG@k + recall@k / 2, by coordinate search from equal ones; no randomness.
 
-    Each weight in turn is tried at nothing, half and double until no step is worth it.
+    Each weight in turn is tried at nothing, half and double until no step is worth it, then at smaller steps.
     """
-    def worth(weights: npt.NDArray[np.float64]) -> float:
-        ndcg, recall, _ = validation.judge(weights / weights.sum())
-        return ndcg + recall / 2
+    def worth(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        ndcg, recall, _ = validation.per_user(weights)
+        return np.asarray(ndcg + recall / 2)
 
     names = validation.names
     floor = np.array([POPULARITY_FLOOR if name == "popularity" else 0.0 for name in names])
     best = np.full(len(names), 1.0 / len(names))
     value = worth(best)
-    for _ in range(_ROUNDS):
-        before = value
-        for at in range(len(names)):
-            for factor in _FACTORS:
-                trial = best.copy()
-                trial[at] *= factor
-                if trial.sum() == 0:
-                    continue
-                trial = np.maximum(trial / trial.sum(), floor)
-                reached = worth(trial)
-                if reached > value + _WORTH_IT:
-                    best, value = trial, reached
-        if value == before:
-            break
+    for factors, _ in itertools.product(_FACTORS, range(_ROUNDS)):
+        for at, factor in itertools.product(range(len(names)), factors):
+            trial = best.copy()
+            trial[at] *= factor
+            if trial.sum() == 0:
+                continue
+            trial = np.maximum(trial / trial.sum(), floor)
+            reached = worth(trial)
+            gain = reached - value
+            if gain.mean() > _WORTH_IT * gain.std() / np.sqrt(len(gain)):
+                best, value = trial, reached
     best /= best.sum()
     return {name: float(weight) for name, weight in zip(names, best, strict=True)}
 

@@ -66,7 +66,8 @@ def fit_calibration(
     rate = (np.bincount(bins, weights=clicks[order]) + overall) / (total + 1.0)
     centre = np.bincount(bins, weights=weight[order] * sorted_scores) / total
     fitted = np.clip(isotonic_regression(rate, sample_weight=total + 1.0), 1e-9, 1 - 1e-6)
-    blocks = np.unique(fitted, return_inverse=True)[1]
+    # Blocks that differ by rounding only are one: between them there would be no room to keep an order.
+    blocks = np.unique(np.round(np.log(fitted), 6), return_inverse=True)[1]
     block_mass = np.bincount(blocks, weights=total)
     return Calibration(
         np.bincount(blocks, weights=total * centre) / block_mass,

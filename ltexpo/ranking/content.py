@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ltexpo.config import Settings
 from ltexpo.ranking.history import History
-from ltexpo.ranking.popularity import recent_share
+from ltexpo.ranking.popularity import popularity_lift
 from ltexpo.ranking.scorer import Scorer
 from ltexpo.ranking.sparse import Csr, csr, top_product, unit_rows
 from ltexpo.ranking.tokens import catalogue_tokens
@@ -52,8 +52,7 @@ class Content(Scorer):
             tokens[asked], csr(tokens.T), settings.neighbours,
             skip=sparse.identity(len(items), dtype=np.float32, format="csr")[asked],
         )
-        share = recent_share(history, settings.popularity_half_life)
-        lift = np.maximum(share / share.max(), 1e-4) ** settings.popularity
+        lift = popularity_lift(history, settings.popularity_half_life, settings.popularity)
         rows = csr((rows.data * lift[rows.indices], rows.indices, rows.indptr), shape=rows.shape)
         place = csr(
             (np.ones(len(asked)), (asked, np.arange(len(asked)))), shape=(len(items), len(asked)), dtype=np.float32

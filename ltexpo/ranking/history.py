@@ -101,3 +101,12 @@ class History:
         return replace(
             self, user=self.user[keep], item=self.item[keep], day=self.day[keep], weight=self.weight[keep]
         )
+
+    def seen(self) -> Csr:
+        """CSR (U, I): 1 where the user interacted with the item."""
+        return self.matrix(np.ones(len(self.item)))
+
+    def in_code_order(self, items: pd.DataFrame) -> pd.DataFrame:
+        """The catalogue `items` with row i for item code i."""
+        codes = self.item_ids.codes(items[Columns.Item])
+        return items.iloc[np.argsort(codes, kind="stable")].reset_index(drop=True)

@@ -51,3 +51,13 @@ def recent_share(history: History, half_life: float | None) -> npt.NDArray[np.fl
     values = history.weight * history.decay(half_life)
     share = np.bincount(history.item, weights=values, minlength=history.n_items)
     return np.asarray(share / share.sum())
+
+
+def popularity_lift(history: History, half_life: float | None, exponent: float) -> npt.NDArray[np.float64]:
+    """(share / largest share) ** exponent of each item (I,), above 0.
+
+    Each item has half an average interaction on top, so that one without any, or with old ones only, is not shut out.
+    """
+    values = history.weight * history.decay(half_life)
+    mass = np.bincount(history.item, weights=values, minlength=history.n_items) + 0.5 * values.mean()
+    return np.asarray((mass / mass.max()) ** exponent)

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ltexpo.config import Settings
 from ltexpo.ranking.history import History
-from ltexpo.ranking.popularity import recent_share
+from ltexpo.ranking.popularity import popularity_lift
 from ltexpo.ranking.scorer import Scorer
 from ltexpo.ranking.sparse import Csr, top_product
 
@@ -37,12 +37,10 @@ class Repeat(Scorer):
     def fit(self, history: History, items: pd.DataFrame) -> Self:
         """See `Scorer.fit`."""
         settings = self.settings
-        share = recent_share(history, settings.popularity_half_life)
-        # Shares reach below float32 when the last interaction is long ago: a floor keeps scores positive.
-        lift = np.maximum(share / share.max(), 1e-6) ** settings.popularity
-        self.scores_ = history.matrix(
-            history.weight * np.maximum(history.decay(settings.half_life), 1e-12) * lift[history.item]
-        )
+        lift = popularity_lift(history, settings.popularity_half_life, settings.popularity)
+        # Decay reaches below float32 for interactions of years ago: a floor keeps their scores positive.
+        decay = np.maximum(history.decay(settings.half_life), 1e-12)
+        self.scores_ = history.matrix(history.weight * decay * lift[history.item])
         return self
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:

@@ -21,8 +21,8 @@ _PATH = " > "
 def catalogue_tokens(items: pd.DataFrame, *, text_weight: float, max_share: float) -> Csr:
     """IDF-weighted tokens: CSR (I, V); words have row length `text_weight`, attribute values 1 − `text_weight`.
 
-    A token on one item alone cannot join it to another, one on more than `max_share` of them (and more than 200) joins too
-    many: both are left out. Every column that is not text, picture, time or a fraction is an attribute; a list
+    A token on one item alone cannot join it to another, one on more than `max_share` of them (and more than 200) joins
+    too many: both are left out. Every column that is not text, picture, time or a fraction is an attribute; a list
     holds several values, and so does a path such as 'Beauty > Makeup > Lips'.
     """
     words = unit_rows(_words(items, max_share)) * text_weight

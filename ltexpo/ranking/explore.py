@@ -1,0 +1,35 @@
+"""Components' scores + who is in the tail → lists of which a stated share is tail or new."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ltexpo.ranking.blend import mixed
+from ltexpo.ranking.sparse import Csr, csr, top_rows
+
+CURIOSITY = 0.05
+"""Least weight of a component when tail products are compared: the blend may have found no use for the only component
+that reaches products without history, since nobody could click what was never shown."""
+
+
+def with_tail(
+    parts: Mapping[str, Csr], weights: Mapping[str, float], in_tail: npt.NDArray[np.bool_], *, k: int, share: float
+) -> Csr:
+    """The `k` best items of each user by the blend, among them the user's ⌊share · k⌋ best of the tail: CSR (B, I).
+
+    parts: name → CSR (B, I); in_tail: (I,). A tail product that the blend itself does not reach is scored with every
+    component at least at weight `CURIOSITY`. Where too few tail products are reached, lists keep what the blend has.
+    """
+    total = mixed(parts, weights)
+    curious = mixed(parts, {name: max(weight, CURIOSITY) for name, weight in weights.items()})
+    tail = top_rows(csr(curious @ _diagonal(in_tail)), max(int(share * k), 1))
+    scores = total.maximum(tail)
+    # Far above every score, so that they are kept whatever their score; its size never enters the score itself.
+    kept = top_rows(csr(scores + (tail > 0).astype(np.float32) * np.float32(1e3)), k)
+    return csr(scores.multiply(kept > 0))
+
+
+def _diagonal(mask: npt.NDArray[np.bool_]) -> Csr:
+    at = np.flatnonzero(mask)
+    return csr((np.ones(len(at), dtype=np.float32), (at, at)), shape=(len(mask), len(mask)))

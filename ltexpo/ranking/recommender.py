@@ -1,0 +1,143 @@
+"""A fitted blend → candidates of any users, as a whole or one component at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+
+from ltexpo.columns import Columns
+from ltexpo.data.dataset import Dataset
+from ltexpo.data.ids import IdMap
+from ltexpo.data.tables import read_frame
+from ltexpo.errors import ColumnError, TableError
+from ltexpo.progress import track
+from ltexpo.ranking.blend import Blend
+from ltexpo.ranking.calibrate import Calibration
+from ltexpo.ranking.cold import ColdStart
+from ltexpo.ranking.explore import with_tail
+from ltexpo.ranking.history import History
+from ltexpo.ranking.settings import RecommendSettings
+from ltexpo.ranking.sparse import Csr, csr
+
+_USERS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Candidates and how they came about; prints as a small table."""
+
+    candidates: pd.DataFrame
+    """request_id (= user_id), user_id, item_id, score, rank: sorted by request_id, rank."""
+    report: dict[str, Any]
+    """weights, validation (component → ndcg, recall, map), calibration, users, left_out: plain values, JSON-ready."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The candidates."""
+        return self.candidates
+
+    def __str__(self) -> str:
+        report = self.report
+        table = pd.DataFrame(report["validation"]).T
+        table.insert(0, "weight", pd.Series(report["weights"]))
+        lines = [table.rename_axis(None).round(4).to_string(na_rep="") if len(table) else str(report["weights"])]
+        lines.append(f"validation: {report['validation_period']}, {report['validation_users']:,} users")
+        lines += [f"left out: {name} ({reason})" for name, reason in report["left_out"].items()]
+        lines.append(f"score: {report['calibration']['means']}")
+        lines.append(", ".join(f"{count:,} {what}" for what, count in report["counts"].items()))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """A fitted blend that makes lists for any users, as a whole or one component at a time."""
+
+    dataset: Dataset
+    settings: RecommendSettings
+    history: History
+    blend: Blend
+    calibration: Calibration
+    in_tail: npt.NDArray[np.bool_]
+    """(I,) whether the item is tail or new, in code order."""
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def recommend(self, user_ids: "pd.Index[Any] | None" = None, *, part: str | None = None) -> Recommendation:
+        """Lists of `user_ids` (none: as the settings say), by the blend or by the one component named `part`."""
+        wanted = IdMap.of(self._users() if user_ids is None else user_ids).ids
+        codes = self.history.user_ids.codes_or_missing(wanted)
+        starts = range(0, len(wanted), _USERS_AT_ONCE)
+        blocks = list(track(self._blocks(wanted, codes, starts, part), "candidates", total=len(starts)))
+        user = np.concatenate([block[0] for block in blocks])
+        ids = pd.Series(wanted[user])
+        lengths = np.bincount(user, minlength=len(wanted))
+        scores = np.concatenate([block[2] for block in blocks])
+        candidates = pd.DataFrame({
+            Columns.Request: ids,
+            Columns.User: ids,
+            Columns.Item: self.history.item_ids.decode(np.concatenate([block[1] for block in blocks])),
+            Columns.Score: scores if part is not None else self.calibration(scores),
+            Columns.Rank: np.concatenate([block[3] for block in blocks]),
+        })
+        counts = {
+            "users": len(wanted), "candidates": len(candidates), "users without history": int((codes < 0).sum()),
+            f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()),
+        }
+        return Recommendation(candidates, {**self.report, "counts": counts})
+
+    def _users(self) -> "pd.Index[Any]":
+        if self.settings.users_file is not None:
+            return _listed_users(self.settings.users_file)
+        if self.settings.users == "known":
+            return self.history.user_ids.ids
+        tables = [table for table in (self.dataset.events, self.dataset.users) if table is not None]
+        return IdMap.of(pd.concat([table[Columns.User] for table in tables])).ids
+
+    def _blocks(
+        self, wanted: "pd.Index[Any]", codes: npt.NDArray[np.int64], starts: range, part: str | None
+    ) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        cold = ColdStart.of(self.history, self.dataset.users, self.settings)
+        for start in starts:
+            block = codes[start : start + _USERS_AT_ONCE]
+            known = np.flatnonzero(block >= 0)
+            skip = self.history.seen()[block[known]] if self.settings.exclude_seen else None
+            lists = self._scores(block[known], skip, part)
+            strangers = np.flatnonzero(block < 0)
+            cold_lists = cold.lists(wanted[start + strangers], self._cold_weight(part))
+            rows = np.argsort(np.concatenate([known, strangers]), kind="stable")
+            both = csr(sparse.vstack([lists, cold_lists], format="csr")[rows])
+            yield _ranked(both, start)
+
+    def _scores(self, users: npt.NDArray[np.int64], skip: Csr | None, part: str | None) -> Csr:
+        k = self.settings.k
+        if part is None:
+            if not self.settings.explore:
+                return self.blend.score(users, k, skip=skip)
+            parts = self.blend.parts(users, skip=skip)
+            return with_tail(parts, self.blend.weights, self.in_tail, k=k, share=self.settings.explore)
+        return next(scorer for scorer in self.blend.scorers if scorer.name == part).score(users, k, skip=skip)
+
+    def _cold_weight(self, part: str | None) -> float:
+        return float(self.blend.weights["popularity"]) if part is None else 1.0
+
+
+def _ranked(scores: Csr, first_user: int) -> tuple[npt.NDArray[Any], ...]:
+    """User row, item code, score and rank of every stored entry, best first; ties by item code."""
+    lengths = np.diff(scores.indptr)
+    user = np.repeat(np.arange(scores.shape[0]), lengths)
+    order = np.lexsort((scores.indices, -scores.data, user))
+    rank = np.arange(len(user)) - np.repeat(scores.indptr[:-1], lengths) + 1
+    return user + first_user, scores.indices[order], scores.data[order].astype(np.float64), rank.astype(np.int32)
+
+
+def _listed_users(path: Path) -> "pd.Index[Any]":
+    listed = read_frame(path)
+    if Columns.User not in listed.columns:
+        raise ColumnError(f"{path}: lacks '{Columns.User}'; found {', '.join(map(str, listed.columns))}.")
+    ids: pd.Series[Any] = listed[Columns.User].dropna().astype(str)
+    if ids.empty:
+        raise TableError(f"{path}: holds no user. Give at least one user_id.")
+    return IdMap.of(ids).ids

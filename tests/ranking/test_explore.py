@@ -1,0 +1,44 @@
+"""A stated share of the list is tail, and it is the user's best of the tail."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from ltexpo.ranking.explore import CURIOSITY, with_tail
+
+# Items 0–3 are head, 4–7 tail. The blend only uses `seen`; `content` alone reaches items 6 and 7.
+PARTS = {
+    "seen": sparse.csr_matrix(np.array([[1.0, 0.9, 0.8, 0.7, 0.1, 0.0, 0.0, 0.0]], dtype=np.float32)),
+    "content": sparse.csr_matrix(np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.6, 1.0]], dtype=np.float32)),
+}
+WEIGHTS = {"seen": 1.0, "content": 0.0}
+IN_TAIL = np.arange(8) >= 4
+
+
+@pytest.mark.parametrize(
+    ("k", "share", "kept"),
+    [
+        (4, 0.25, {0, 1, 2, 4}),
+        (4, 0.5, {0, 1, 4, 7}),
+        (4, 0.75, {0, 4, 6, 7}),
+        (8, 0.25, {0, 1, 2, 3, 4, 7}),  # nothing else is reached
+    ],
+)
+def test_the_share_is_filled_with_the_best_of_the_tail(k: int, share: float, kept: set[int]):
+    lists = with_tail(PARTS, WEIGHTS, IN_TAIL, k=k, share=share)
+    assert set(lists.indices) == kept
+    row = lists.toarray()[0]
+    assert row[0] == pytest.approx(1.0)
+    if 7 in kept:
+        assert row[7] == pytest.approx(CURIOSITY)
+
+
+def test_a_list_that_has_its_tail_keeps_what_the_blend_has():
+    weights = {"seen": 0.2, "content": 0.8}
+    lists = with_tail(PARTS, weights, IN_TAIL, k=4, share=0.25)
+    assert set(lists.indices) == {7, 6, 0, 1}
+
+
+def test_without_tail_products_nothing_changes():
+    lists = with_tail(PARTS, WEIGHTS, np.zeros(8, dtype=bool), k=3, share=0.5)
+    assert set(lists.indices) == {0, 1, 2}

@@ -56,17 +56,17 @@ def round_prices(problem: Problem, prices: Floats, *, most_rounds: int = 60) -> 
     choose(problem.lists, boost, slots)
     exposure = np.asarray(problem.membership.T @ count_clicks(problem, slots)[1])
     walk = _Walk(problem, boost, slots, exposure)
-    if len(slots) * problem.k <= ANNEAL_SLOTS and len(problem.goals):
+    moves = walk.run(refund=False, most_rounds=most_rounds)
+    if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS:
         for stiffness in (1.0, 3.0, 10.0):
             anneal(
                 problem, prices, walk.target, slots, exposure,
-                steps=ANNEAL_STEPS * len(slots) * problem.k, hot=HOT, stiffness=stiffness, seed=7,
+                steps=ANNEAL_STEPS * slots.size, hot=HOT, stiffness=stiffness, seed=7,
             )  # fmt: skip
-            if TRACE:
-                print("    anneal", walk.violation().sum())
             if walk.violation().sum() <= 0:
                 break
-    moves = walk.run(refund=False, most_rounds=most_rounds)
+        walk.penalty[:] = 1.0
+        moves += walk.run(refund=False, most_rounds=most_rounds)
     moves += walk.run(refund=True, most_rounds=most_rounds)
     clicks, shown = count_clicks(problem, slots)
     return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown, moves)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit, prange
 
-
 from ltexpo.rerank.evaluate import Evaluator
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.problem import Goals, Problem

@@ -20,7 +20,7 @@ from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
-from ltexpo.jobs.reranking import RerankJob, run_rerank
+from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
 from ltexpo.jobs.simulating import SimulateJob, run_simulate
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ JOBS: dict[str, type[Settings]] = {
     "describe": DescribeJob,
     "recommend": RecommendJob,
     "rerank": RerankJob,
+    "explain": ExplainJob,
     "evaluate": EvaluateJob,
     "simulate": SimulateJob,
     "report": ReportJob,
@@ -54,13 +55,13 @@ K = Annotated[int | None, typer.Option("--k", help="Length of the lists.")]
 @app.command()
 def demo(
     out: Out = None, n_items: int | None = None, n_users: int | None = None, n_days: int | None = None,
-    k: K = None, strength: float | None = None, config: Config = None, seed: Seed = None, verbose: Verbose = False,
+    k: K = None, tail_share: float | None = None, config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Make a shop, recommend, re-rank, simulate, and write the report."""
     logging.getLogger("ltexpo").setLevel(logging.INFO)  # a demo shows its steps unasked
     job = read_settings(DemoJob, config, {
-        "out": out, "n_items": n_items, "n_users": n_users, "n_days": n_days, "k": k, "strength": strength,
-        "seed": seed,
+        "out": out, "n_items": n_items, "n_users": n_users, "n_days": n_days, "k": k,
+        "tail_share": tail_share, "seed": seed,
     })
     _say(f"Report: {run_demo(job)}")
 
@@ -104,14 +105,33 @@ def rerank(
     data: Data = None,
     candidates: Annotated[Path | None, typer.Option(help="Parquet of scored candidates.")] = None,
     out: Out = None, k: K = None,
-    strength: Annotated[float | None, typer.Option(help="Boost of tail items, in units of the score.")] = None,
+    tail_share: Annotated[
+        float | None, typer.Option(help="The one goal: at least this share of exposure for tail and new products.")
+    ] = None,
+    prices: Annotated[Path | None, typer.Option(help="Apply this prices.parquet without solving.")] = None,
+    elastic: Annotated[
+        bool | None, typer.Option("--elastic", help="Come as near as possible to goals that cannot be met.")
+    ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Boost the tail: rankings.parquet, control.parquet and certificate.json."""
+    """Meet exposure goals at the least cost in clicks: lists, prices and a certificate."""
     job = read_settings(RerankJob, config, {
-        "data": data, "candidates": candidates, "out": out, "k": k, "strength": strength, "seed": seed,
+        "data": data, "candidates": candidates, "out": out, "k": k, "goals": _tail_goal(tail_share),
+        "prices": prices, "elastic": elastic, "seed": seed,
     })
     _say(run_rerank(job))
+
+
+@app.command()
+def explain(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo rerank' wrote.")] = None,
+    request: Annotated[str | None, typer.Option(help="The request_id whose list to explain.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Show one list before and after: who was promoted for which goal, and what it costs."""
+    job = read_settings(ExplainJob, config, {"data": data, "rankings": rankings, "request": request})
+    _say(run_explain(job))
 
 
 @app.command()
@@ -209,6 +229,10 @@ def _stderr() -> Any:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def _tail_goal(share: float | None) -> list[dict[str, Any]] | None:
+    return None if share is None else [{"group": "tail", "min_share": share}]
 
 
 def _say(result: object) -> None:

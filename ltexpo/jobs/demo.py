@@ -27,8 +27,8 @@ class DemoJob(Settings):
     """Days of its history; the last two are held out to test on."""
     k: int = Field(10, ge=1, le=10)
     """Length of the final lists."""
-    strength: float = Field(0.02, ge=0)
-    """Boost of tail products, in probability of a click."""
+    tail_share: float = Field(0.2, ge=0, le=1)
+    """Goal: at least this share of all exposure for tail and new products."""
 
 
 def run_demo(job: DemoJob) -> Path:
@@ -42,7 +42,7 @@ def run_demo(job: DemoJob) -> Path:
         "out": job.out,
         "seed": job.seed,
         "recommend": {"until": since},
-        "rerank": {"k": job.k, "strength": job.strength},
+        "rerank": {"k": job.k, "goals": [{"group": "tail", "min_share": job.tail_share}]},
         "evaluate": {"since": since, "k": (job.k,)},
         "simulate": {},
         "report": {"title": "A made shop"},

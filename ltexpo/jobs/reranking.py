@@ -1,13 +1,15 @@
-"""Dataset folder + candidates.parquet → rankings.parquet, control.parquet and certificate.json."""
+"""Dataset folder + candidates.parquet → rankings, control, prices and certificate; a list of these → why it is so."""
 
 from pathlib import Path
 
+from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
 from ltexpo.jobs.job import TRAINED_UNTIL, DataJob, trained_until, training_tiers
-from ltexpo.rerank import Reranked, RerankSettings, rerank
+from ltexpo.rerank import Explanation, ExposureReranker, Reranked, RerankSettings, explain, promotions, rerank
 
 RANKINGS_FILE, CONTROL_FILE, CERTIFICATE_FILE = "rankings.parquet", "control.parquet", "certificate.json"
+PRICES_FILE, BOOSTS_FILE, PROMOTIONS_FILE = "prices.parquet", "boosts.parquet", "promotions.parquet"
 
 
 class RerankJob(RerankSettings, DataJob):
@@ -15,19 +17,52 @@ class RerankJob(RerankSettings, DataJob):
 
     candidates: Path
     """Parquet of scored candidates, from 'ltexpo recommend' or your own ranker."""
+    prices: Path | None = None
+    """prices.parquet of an earlier run: apply these prices without solving, and report each goal's drift."""
+    warm_start: Path | None = None
+    """prices.parquet of an earlier run: start solving from these prices."""
     out: Path
-    """Folder to write rankings.parquet, control.parquet (the plain top k) and certificate.json to."""
+    """Folder to write rankings.parquet, control.parquet (the plain top k), prices.parquet, boosts.parquet,
+    promotions.parquet and certificate.json to."""
 
 
 def run_rerank(job: RerankJob) -> Reranked:
-    """Re-rank and write, all or nothing."""
+    """Re-rank and write, all or nothing; raises `InfeasibleError` when goals cannot be met and may not give way."""
     dataset = Dataset.load(job.data)
     candidates = read_frame(job.candidates)
     until = trained_until(job.candidates)
-    result = rerank(candidates, training_tiers(dataset, job.tail, until), job)
+    tiers = training_tiers(dataset, job.tail, until)
+    items = dataset.items.assign(tier=tiers["tier"].to_numpy())
+    if job.prices is not None:
+        result = ExposureReranker(job).apply_prices(candidates, read_frame(job.prices), items=items)
+    else:
+        start = None if job.warm_start is None else read_frame(job.warm_start)
+        result = rerank(candidates, items, job, prices=start, rng=job.seed)
     noted = {TRAINED_UNTIL: until} if until is not None else {}
     with output_folder(job.out) as folder:
         write_frame(result.rankings, folder / RANKINGS_FILE, metadata=noted)
         write_frame(result.control, folder / CONTROL_FILE, metadata=noted)
-        write_json(result.certificate, folder / CERTIFICATE_FILE)
+        write_frame(result.prices, folder / PRICES_FILE)
+        write_frame(result.boosts, folder / BOOSTS_FILE)
+        write_frame(promotions(result.rankings, result.control, result.boosts), folder / PROMOTIONS_FILE)
+        write_json({**result.certificate.to_dict(), "seed": job.seed}, folder / CERTIFICATE_FILE)
     return result
+
+
+class ExplainJob(Settings):
+    """Settings of 'ltexpo explain'."""
+
+    data: Path
+    """Dataset folder, for the titles."""
+    rankings: Path
+    """Folder that 'ltexpo rerank' wrote."""
+    request: str
+    """The request_id whose list is explained."""
+
+
+def run_explain(job: ExplainJob) -> Explanation:
+    """One list before and after, slot by slot."""
+    rankings, control, boosts = (
+        read_frame(job.rankings / name) for name in (RANKINGS_FILE, CONTROL_FILE, BOOSTS_FILE)
+    )
+    return explain(job.request, rankings, control, boosts, Dataset.load(job.data).items)

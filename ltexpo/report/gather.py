@@ -19,6 +19,7 @@ from ltexpo.metrics.attention import attention_weights
 RANKINGS_FILE = Path("rankings/rankings.parquet")
 CONTROL_FILE = Path("rankings/control.parquet")
 CERTIFICATE_FILE = Path("rankings/certificate.json")
+PROMOTIONS_FILE = Path("rankings/promotions.parquet")
 CANDIDATES_FILE = Path("candidates/candidates.parquet")
 CANDIDATES_FACTS_FILE = Path("candidates/recommend.json")
 METRICS_FILE = Path("evaluation/metrics.parquet")
@@ -48,6 +49,8 @@ class Facts:
     rankings: pd.DataFrame
     """The same columns: the lists after."""
     certificate: Mapping[str, Any]
+    promotions: pd.DataFrame | None
+    """request_id, item_id, rank_before, rank, goal, price, displaced, clicks_given_up."""
     experiment: pd.DataFrame | None
     """metric, control, treatment, difference, low, high, relative, relative_low, relative_high, p_value."""
     experiment_facts: Mapping[str, Any]
@@ -91,6 +94,7 @@ def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None)
         control=control,
         rankings=rankings,
         certificate=certificate,
+        promotions=_frame(run / PROMOTIONS_FILE, ("item_id", "rank", "goal", "displaced", "clicks_given_up")),
         experiment=_frame(run / EXPERIMENT_FILE, ("metric", "control", "treatment", "relative", "relative_low")),
         experiment_facts=_json(run / EXPERIMENT_FACTS_FILE),
         evaluation=_frame(run / METRICS_FILE, ("arm", "metric", "k", "tier", "value", "low", "high")),

@@ -5,6 +5,7 @@ from importlib import resources
 from ltexpo import __version__
 from ltexpo.report.accuracy_section import accuracy_section
 from ltexpo.report.gather import Facts
+from ltexpo.report.goals_section import goals_section
 from ltexpo.report.health_section import health_section
 from ltexpo.report.lists_sections import experiment_section, exposure_section, products_section
 from ltexpo.report.markup import Html, html, join
@@ -21,6 +22,7 @@ def make_page(facts: Facts, settings: ReportSettings) -> Html:
         ("exposure", "Who is seen", exposure_section(facts)),
         ("products", "Products that gained most",
          products_section(facts, n=settings.n_products, n_displaced=settings.n_displaced)),
+        ("goals", "What each goal costs", goals_section(facts)),
         ("accuracy", "Offline accuracy", accuracy_section(facts)),
         ("data", "The data’s health", health_section(facts, settings)),
         ("method", "How this was computed", method_section(facts, settings)),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ltexpo.report.changes import Change, expected_clicks, products_shown, tail_share, user_count
 from ltexpo.report.gather import Facts
+from ltexpo.report.goals_section import asked
 from ltexpo.report.markup import Html, html, join
 from ltexpo.report.words import (
     change,
@@ -19,7 +20,6 @@ from ltexpo.report.words import (
     plural,
     points,
     points_to,
-    setting,
 )
 
 CLICKS = "clicks per visit"
@@ -54,7 +54,7 @@ def summarise(facts: Facts, *, level: float) -> Summary:
 def verdict(facts: Facts, summary: Summary) -> Html:
     """One paragraph: what was asked, what it gave, what it costs, how sure that is."""
     sentences = [
-        _asked(facts.certificate), _gave(facts, summary), _costs(summary), _tested(facts, summary), _held_out(facts),
+        asked(facts.certificate), _gave(facts, summary), _costs(summary), _tested(facts, summary), _held_out(facts),
     ]
     lead = join((sentence for sentence in sentences if sentence), " ")
     proof = _proof(facts.certificate)
@@ -120,28 +120,6 @@ def _recall_card(facts: Facts) -> Html | None:
         f"{name.capitalize()} on the held-out period", percent(held.before, digits=digits),
         percent(held.after, digits=digits), points(held.difference, digits=digits),
         f"95% interval {points_to(held.low, held.high, digits=digits)}",
-    )
-
-
-def _asked(certificate: Mapping[str, Any]) -> Html:
-    goals = certificate.get("goals") or []
-    if not goals:
-        return html("The lists were re-ranked without a goal on record.")
-    if goals[0].get("kind") == "boost":
-        floors = [g["value"] for g in certificate.get("guardrails") or [] if g.get("kind") == "min_score_ratio"]
-        floor = f" that scores at least {percent(floors[0], digits=0)} of the best in its list" if floors else ""
-        return html(
-            "Long-tail products were to get more attention: every {value} product{floor} had {price} added to its "
-            "score.", value=goals[0].get("value", "tail"), floor=floor, price=setting(goals[0].get("price", 0.0)),
-        )
-    met = sum(bool(goal.get("met")) for goal in goals)
-    first = goals[0]
-    rest = f", and {plural(len(goals) - 1, 'more goal')}" if len(goals) > 1 else ""
-    kept = "it was met" if met == len(goals) == 1 else f"{met} of {len(goals)} met"
-    return html(
-        "Asked for: {value} products ({kind}) at {target} of exposure{rest}; {kept}.",
-        value=first.get("value", first.get("group", "tail")), kind=str(first.get("kind", "goal")).replace("_", " "),
-        target=percent(first.get("target")), rest=rest, kept=kept,
     )
 
 

@@ -92,7 +92,7 @@ def certify(
     passes: float,
     seconds: float,
 ) -> Certificate:
-    """The certificate of lists that give goals `exposure_after` (G,), compared with the plain lists' `exposure_before`."""
+    """The certificate of lists that give the goals `exposure_after` (G,); the plain lists gave `exposure_before`."""
     goals, total = encoded.problem.goals, encoded.problem.total_exposure
     kinds = encoded.table.frame["kind"]
     # A share is asked to a part in a billion of all exposure, which is below the rounding of the sums.

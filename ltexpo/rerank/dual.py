@@ -58,7 +58,7 @@ def minimise(
         promised = -(here.slack @ step + 0.5 * step @ curvature.times(step))
         if promised <= tolerance * abs(here.value):
             # a step that many prices cut short says little: look nearer before stopping
-            if np.abs(step).max(initial=0.0) < 0.99 * reach and promised > 0 or looks == 3:
+            if (np.abs(step).max(initial=0.0) < 0.99 * reach and promised > 0) or looks == 3:
                 break
             looks += 1
             reach /= 4

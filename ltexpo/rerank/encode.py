@@ -1,6 +1,7 @@
 """Candidates and catalogue as tables ↔ a `Problem` as arrays, and the chosen slots as a rankings table."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +41,8 @@ class Encoded:
         """Chosen `slots` (R, k; offsets in each list, −1 = empty) as a rankings table; `boosts` (I,) per item."""
         problem = self.problem
         row, slot = np.nonzero(slots >= 0)
-        offset = slots[row, slot].astype(np.int64)
-        place = problem.indptr[row] + offset
+        place = problem.indptr[row] + slots[row, slot]
         item = problem.items[place]
-        # Candidates stand by score, so an offset is the rank that the plain list would give.
         lists = {
             Columns.Request: self.requests.take(row),
             Columns.Rank: (slot + 1).astype(np.int32),
@@ -51,18 +50,26 @@ class Encoded:
             Columns.Score: problem.scores[place],
             Columns.Exposure: problem.attention[slot],
             Columns.Price: boosts[item].astype(np.float64),
-            Columns.Boosted: (boosts[item] > 0) & (slot < offset),
+            Columns.Boosted: (boosts[item] > 0) & (slot < self._plain_slot(slots)[row, slot]),
         }
         frame = pd.DataFrame(lists)
         if self.users is not None:
             frame.insert(1, Columns.User, self.users[row])
         return frame
 
-    def plain(self) -> pd.DataFrame:
-        """The ranker's own top k of the same candidates, under the per-list caps only."""
+    @cached_property
+    def plain(self) -> Slots:
+        """(R, k) the ranker's own top k of the same candidates, under the per-list caps only."""
         slots = empty_slots(self.problem)
         choose_plain(self.problem.lists, slots)
-        return self.rankings(slots, np.zeros(self.problem.n_items, np.float32))
+        return slots
+
+    def _plain_slot(self, slots: Slots) -> npt.NDArray[np.int64]:
+        """(R, k) slot that each chosen candidate has in the plain list; k where it is not in it."""
+        found = np.full(slots.shape, self.problem.k, dtype=np.int64)
+        for place in range(self.problem.k):
+            found[slots == self.plain[:, place : place + 1]] = place
+        return found
 
 
 def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettings) -> Encoded:

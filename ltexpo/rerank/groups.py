@@ -47,7 +47,7 @@ def expand_goals(goals: Sequence[Goal], items: pd.DataFrame) -> GoalTable:
         place = np.searchsorted(present, codes[counted])
         members.append(csr_array((np.ones(len(counted)), (place, counted)), shape=(len(present), len(items))))
     if not rows:
-        empty = pd.DataFrame({"group": [], "value": [], "kind": [], "amount": []})
+        empty = pd.DataFrame({"group": [], "value": [], "kind": []}, dtype=object).assign(amount=np.zeros(0))
         return GoalTable(empty, csr_array((0, len(items))))
     return GoalTable(pd.concat(rows, ignore_index=True), csr_array(vstack(members, format="csr")))
 
@@ -56,7 +56,7 @@ def goal_targets(
     table: GoalTable, *, total: float, attainable: Callable[[], npt.NDArray[np.float64]]
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
     """Kind (+1 at least, −1 at most) and target exposure of every goal, (G,); `total` is the exposure of all lists."""
-    kinds: pd.Series[str] = table.frame["kind"]
+    kinds: pd.Series[str] = table.frame["kind"].astype(str)
     amount = table.frame["amount"].to_numpy(np.float64)
     share = kinds.str.endswith("_share").to_numpy(bool)
     relative = (kinds == "min_of_attainable").to_numpy(bool)

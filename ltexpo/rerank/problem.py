@@ -212,7 +212,7 @@ def _check_goals(
         raise InputError("goals: group, kind and target must be of one length.")
     if not np.isin(goals.kind, (-1, 1)).all() or not np.isfinite(goals.target).all():
         raise InputError("goals: kind must be +1 (at least) or -1 (at most) and target finite.")
-    if len(group_ids) and int(group_ids.min()) < 0 or len(goals) and int(goals.group.min()) < 0:
+    if (len(group_ids) and int(group_ids.min()) < 0) or (len(goals) and int(goals.group.min()) < 0):
         raise InputError("groups must be coded from 0.")
     for cap in rails.caps:
         if len(cap.codes) != n_items or cap.at_most < 1:

@@ -14,7 +14,7 @@ from ltexpo.rerank.budget import within_budget
 from ltexpo.rerank.certificate import Certificate, certify
 from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.groups import shown_amount
-from ltexpo.rerank.kernels import choose, choose_plain
+from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.settings import RerankSettings
@@ -33,7 +33,8 @@ class Reranked:
     prices: pd.DataFrame
     """group, value, kind, price: what one more unit of the goal's exposure costs in clicks."""
     boosts: pd.DataFrame
-    """item_id, boost: what any engine adds to the score of the item; items without a boost are left out."""
+    """item_id, boost, goal: what any engine adds to the item's score, and the goal that pays most of it; items without
+    a boost are left out."""
 
     def to_pandas(self) -> pd.DataFrame:
         """The final lists."""
@@ -75,7 +76,7 @@ class ExposureReranker:
             raise InfeasibleError(_unmet(encoded, solution))
         reached = 1.0
         budget = self.settings.guardrails.max_click_loss
-        clicks_before, shown = count_clicks(problem, _plain_slots(problem))
+        clicks_before, shown = count_clicks(problem, encoded.plain)
         if budget is not None and solution.clicks_after < (1 - budget) * clicks_before:
             reached, solution = within_budget(
                 problem, solution, np.asarray(problem.membership.T @ shown), (1 - budget) * clicks_before, solved
@@ -83,7 +84,8 @@ class ExposureReranker:
             if not self.settings.elastic:
                 raise InfeasibleError(
                     f"the goals cost more than guardrails.max_click_loss = {budget:.1%} of expected clicks; that pays "
-                    f"for {reached:.0%} of the way to them. Lower the goals, raise max_click_loss, or set elastic: true."
+                    f"for {reached:.0%} of the way to them. Lower the goals, raise max_click_loss, or set "
+                    "elastic: true."
                 )
         self.fitted_ = self._reranked(
             encoded, solution.slots, solution.prices, started,
@@ -116,8 +118,7 @@ class ExposureReranker:
         upper_bound: float | None, proved_infeasible: bool, passes: float,
     ) -> Reranked:
         problem = encoded.problem
-        plain = _plain_slots(problem)
-        clicks_before, shown_before = count_clicks(problem, plain)
+        clicks_before, shown_before = count_clicks(problem, encoded.plain)
         clicks_after, shown_after = count_clicks(problem, slots)
         boosts = problem.boosts(prices)
         rankings = encoded.rankings(slots, boosts)
@@ -131,17 +132,39 @@ class ExposureReranker:
         boosted = np.flatnonzero(boosts)
         return Reranked(
             rankings,
-            encoded.rankings(plain, np.zeros_like(boosts)),
+            encoded.rankings(encoded.plain, np.zeros_like(boosts)),
             certificate,
             certificate.goals[PRICE_COLUMNS],
-            pd.DataFrame({Columns.Item: encoded.item_ids.decode(boosted), "boost": boosts[boosted]}),
+            pd.DataFrame({
+                Columns.Item: encoded.item_ids.decode(boosted),
+                "boost": boosts[boosted].astype(np.float64),
+                "goal": _paying_goal(encoded, prices)[boosted],
+            }),
         )
 
 
-def _plain_slots(problem: Problem) -> Slots:
-    slots = empty_slots(problem)
-    choose_plain(problem.lists, slots)
-    return slots
+def rerank(
+    candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettings, *, prices: pd.DataFrame | None = None,
+    rng: int | np.random.Generator = 0,
+) -> Reranked:
+    """`ExposureReranker.fit` in one call: lists that meet the goals, with their certificate; `prices` warm-start it."""
+    return ExposureReranker(settings).fit(candidates, items=items, prices=prices, rng=rng).fitted_
+
+
+def _paying_goal(encoded: Encoded, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
+    """(I,) the goal with the largest price in size among those that count the item, in words; None without one."""
+    names = np.array([_goal_name(*row) for row in encoded.table.frame[["group", "value", "kind"]].to_numpy()] + [None],
+                     dtype=object)
+    member = encoded.problem.membership.tocoo()
+    size = np.abs(prices[member.col])
+    order = np.lexsort((-member.col, size))  # the largest comes last, and the last writes
+    paying = np.full(encoded.problem.n_items, len(names) - 1)
+    paying[member.row[order]] = np.where(size[order] > 0, member.col[order], len(names) - 1)
+    return np.asarray(names[paying], dtype=object)
+
+
+def _goal_name(group: str, value: str | None, kind: str) -> str:
+    return f"{group} {kind}" if value is None else f"{group} {value} {kind}"
 
 
 def _unmet(encoded: Encoded, solution: Solution) -> str:
@@ -153,12 +176,12 @@ def _unmet(encoded: Encoded, solution: Solution) -> str:
     shown = []
     for g in missed[:5]:
         kind, value = goals["kind"].iloc[g], goals["value"].iloc[g]
-        name = goals["group"].iloc[g] + ("" if value is None else f" '{value}'")
+        name = _goal_name(goals["group"].iloc[g], value, kind)
         target, achieved = (
             shown_amount(kind, float(amount), total=total)
             for amount in (encoded.problem.goals.target[g], solution.achieved[g])
         )
-        shown.append(f"{name}: {kind} {target:.4g}, reached {achieved:.4g}")
+        shown.append(f"{name} {target:.4g}, reached {achieved:.4g}")
     more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
     proof = "cannot be met together" if solution.proved_infeasible else "were not met together"
     return (

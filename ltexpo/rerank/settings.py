@@ -81,7 +81,7 @@ class RerankSettings(Settings):
     guardrails: GuardrailSettings = GuardrailSettings()
     """What may not be paid for it."""
     elastic: bool = False
-    """When the goals cannot all be met under the guardrails: false refuses (exit code 3), true comes as near as it can."""
+    """When the goals cannot be met under the guardrails: false refuses (exit code 3), true comes as near as it can."""
     score_kind: Literal["probability", "logit", "relevance"] = "probability"
     """What a score is: P(click | examined), its logit, or a relevance in click units whose scale is taken as it is."""
     tail: TailSpec = TailSpec()

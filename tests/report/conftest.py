@@ -12,7 +12,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import write_frame, write_json
 from ltexpo.data.tail import TailSpec
-from ltexpo.rerank import RerankSettings, rerank
+from ltexpo.rerank import Goal, RerankSettings, promotions, rerank
 
 N_ITEMS, N_USERS, N_CANDIDATES = 120, 60, 30
 EVIL_TITLE = '<script>alert("x")</script> & "sons"'
@@ -67,10 +67,13 @@ def make_run(folder: Path) -> Path:
     write_frame(candidates, folder / "candidates" / "candidates.parquet", metadata={"trained_until": until})
     train = dataset.require_events("test")
     tiers = TailSpec().assign(dataset.items, train[train[Columns.Timestamp] < pd.Timestamp(until)])
-    result = rerank(candidates, tiers, RerankSettings(k=10, strength=0.03))
+    items = dataset.items.assign(tier=tiers[Columns.Tier].to_numpy())
+    result = rerank(candidates, items, RerankSettings(k=10, goals=(Goal(group="tail", min_share=0.4),)))
     write_frame(result.rankings, folder / "rankings" / "rankings.parquet", metadata={"trained_until": until})
     write_frame(result.control, folder / "rankings" / "control.parquet", metadata={"trained_until": until})
-    write_json(result.certificate, folder / "rankings" / "certificate.json")
+    made = promotions(result.rankings, result.control, result.boosts)
+    write_frame(made, folder / "rankings" / "promotions.parquet")
+    write_json(result.certificate.to_dict(), folder / "rankings" / "certificate.json")
     _experiment(folder / "experiment")
     _evaluation(folder / "evaluation")
     return folder

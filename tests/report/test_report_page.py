@@ -93,7 +93,7 @@ def test_headings_and_language(made: tuple[str, Page]) -> None:
     page = made[1]
     assert page.all("html")[0]["lang"] == "en"
     assert [tag for tag, _ in page.tags].count("h1") == 1
-    assert [tag for tag, _ in page.tags].count("h2") == 6
+    assert [tag for tag, _ in page.tags].count("h2") == 7
     ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))
     assert {link["href"] for link in page.all("a")} <= {f"#{key}" for key in ids}
@@ -104,8 +104,9 @@ def test_states_what_the_tables_hold(made: tuple[str, Page], made_run: Path) -> 
     certificate = read_json(made_run / "rankings" / "certificate.json")
     goal = certificate["goals"][0]
     assert f"rose from {goal['before']:.1%} to {goal['achieved']:.1%}" in text
-    assert "had 0.03 added to its score" in text
-    assert f"costs {certificate['click_loss']:.2%} of expected clicks" in text
+    assert "Asked for: at least 40.0% of all exposure for tail and new products. It was met." in text
+    assert f"{certificate['boosted']:,} promotions were made in all" in text
+    assert f"costs {certificate['click_loss']:.1%} of expected clicks" in text
     shown = [read_frame(made_run / "rankings" / f"{name}.parquet")[Columns.Item].nunique()
              for name in ("control", "rankings")]
     assert f"before {shown[0]} → after {shown[1]}" in text
@@ -199,11 +200,14 @@ def test_goals_with_targets(own_run: Path) -> None:
     path = own_run / "rankings" / "certificate.json"
     certificate = json.loads(path.read_text())
     certificate["goals"] = [
-        {"group": "tail", "value": "tail or new", "kind": "min_share", "target": 0.25, "achieved": 0.25, "met": True},
+        {"group": "tail", "value": None, "kind": "min_share", "target": 0.25, "achieved": 0.25, "met": True},
         {"group": "seller", "value": "s1", "kind": "min_share", "target": 0.1, "achieved": 0.08, "met": False},
     ]
     certificate["upper_bound"] = 1.002 * certificate["clicks_after"]
     write_json(certificate, path)
     text = page_of(own_run)[1].text
-    assert "Asked for: tail or new products (min share) at 25.0% of exposure, and 1 more goal; 1 of 2 met." in text
+    assert (
+        "Asked for: at least 25.0% of all exposure for tail and new products; "
+        "at least 10.0% of all exposure for seller s1. 1 of 2 goals met."
+    ) in text
     assert "keep more than 0.20% more expected clicks" in text

@@ -1,0 +1,85 @@
+"""Final lists + plain lists + boosts → why every promoted item stands where it stands, and what that costs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ltexpo.columns import Columns
+from ltexpo.errors import TableError
+
+PROMOTION_COLUMNS = [
+    Columns.Request, Columns.Item, "rank_before", Columns.Rank, "goal", Columns.Price, "displaced", "clicks_given_up",
+]
+
+
+def promotions(rankings: pd.DataFrame, control: pd.DataFrame, boosts: pd.DataFrame) -> pd.DataFrame:
+    """One row per promoted item (`boosted` in `rankings`), by request and rank.
+
+    rank_before: its rank in the plain list, missing when it was not in it. goal: the goal that pays most of its
+    boost; price: its boost. displaced: the item that the plain list has in this slot. clicks_given_up: attention ×
+    (score of the displaced item − score of the promoted item), negative where the better item was promoted; summed
+    over all slots of a list, promoted or not, this is exactly what the list gave up.
+    """
+    moved = rankings[rankings[Columns.Boosted]]
+    slot = [Columns.Request, Columns.Rank]
+    before = control[[*slot, Columns.Item, Columns.Score]].rename(
+        columns={Columns.Item: "displaced", Columns.Score: "displaced_score"}
+    )
+    own = control[[Columns.Request, Columns.Item, Columns.Rank]].rename(columns={Columns.Rank: "rank_before"})
+    table = (
+        moved.merge(before, on=slot, how="left")
+        .merge(own, on=[Columns.Request, Columns.Item], how="left")
+        .merge(boosts[[Columns.Item, "goal"]], on=Columns.Item, how="left")
+    )
+    lost = table["displaced_score"].fillna(0.0).astype(np.float64) - table[Columns.Score].astype(np.float64)
+    table["clicks_given_up"] = table[Columns.Exposure] * lost
+    return table[PROMOTION_COLUMNS].sort_values(slot, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One list before and after, slot by slot; prints as a table."""
+
+    request: str
+    slots: pd.DataFrame
+    """rank, before, after, rank_before, boost, goal, clicks (attention × (score after − score before))."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The slots."""
+        return self.slots
+
+    def __str__(self) -> str:
+        shown = self.slots.astype(object).where(self.slots.notna(), "")
+        total = self.slots["clicks"].sum()
+        text = shown.to_string(index=False, float_format=lambda number: f"{number:.4g}")
+        return f"request {self.request}: expected clicks {total:+.4f}\n{text}"
+
+
+def explain(
+    request: str, rankings: pd.DataFrame, control: pd.DataFrame, boosts: pd.DataFrame, items: pd.DataFrame
+) -> Explanation:
+    """The list of `request` before and after; `items` gives titles. Raises `TableError` for an unknown request."""
+    after = rankings[rankings[Columns.Request] == request]
+    before = control[control[Columns.Request] == request]
+    if after.empty:
+        raise TableError(f"request '{request}' has no list in rankings. Give one of its request_ids.")
+    name = items.set_index(Columns.Item)[Columns.Title]
+    goal = boosts.set_index(Columns.Item)["goal"]
+    slots = after.merge(before, on=Columns.Rank, how="left", suffixes=("", "_plain")).sort_values(Columns.Rank)
+    gained = slots[Columns.Score].astype(np.float64) - slots[f"{Columns.Score}_plain"].fillna(0.0).astype(np.float64)
+    plain_rank = before.set_index(Columns.Item)[Columns.Rank]
+    return Explanation(request, pd.DataFrame({
+        "rank": slots[Columns.Rank].to_numpy(),
+        "before": _named(slots[f"{Columns.Item}_plain"], name),
+        "after": _named(slots[Columns.Item], name),
+        "rank_before": slots[Columns.Item].map(plain_rank).astype("Int64").to_numpy(),
+        "boost": slots[Columns.Price].to_numpy(),
+        "goal": slots[Columns.Item].map(goal).to_numpy(),
+        "clicks": (slots[Columns.Exposure] * gained).to_numpy(),
+    }))
+
+
+def _named(ids: "pd.Series[str]", name: "pd.Series[str]") -> "pd.Series[str]":
+    titles = ids.map(name).fillna("").str.slice(0, 40)
+    return (ids.fillna("–") + " " + titles).str.strip().reset_index(drop=True)

@@ -66,8 +66,6 @@ def minimise(
         there = evaluator(box.clip(here.prices + step))
         gained = here.value - there.value
         ratio = gained / promised
-        if TRACE:
-            print(f"  n={evaluator.n_rows} val={here.value:.6f} promised={promised:.3g} ratio={ratio:.3f} damp={damping:.3g} q={quantile:.3f} h={curvature.width:.3g} reach={reach:.3g} |step|={np.abs(step).max():.3g}")
         if ratio > 0.75:
             damping, reach = damping / 4, reach * 2
         elif ratio < 0.25:
@@ -83,9 +81,6 @@ def minimise(
         if small >= 4:
             break
     return here
-
-
-TRACE = False
 
 
 def _step(curvature: Curvature, here: Point, box: Box, damping: float, reach: float) -> Floats:

@@ -17,6 +17,10 @@ from ltexpo.rerank.problem import Problem
 
 Floats = npt.NDArray[np.float64]
 
+MOST_ROWS = 20_000
+"""Best rated lists (or a twentieth of all, if more) that one round may change: later ones are rated anew."""
+ENOUGH = 1e-7
+"""Refunds stop when a round wins less than this share of all clicks."""
 ANNEAL_SLOTS = 200_000
 """Above so many slots near ties are dense enough for single swaps."""
 ANNEAL_STEPS = 200
@@ -54,8 +58,9 @@ def round_prices(problem: Problem, prices: Floats, *, most_rounds: int = 60) -> 
     slots = empty_slots(problem)
     boost = problem.boosts(prices)
     choose(problem.lists, boost, slots)
-    exposure = np.asarray(problem.membership.T @ count_clicks(problem, slots)[1])
-    walk = _Walk(problem, boost, slots, exposure)
+    clicks, shown = count_clicks(problem, slots)
+    exposure = np.asarray(problem.membership.T @ shown)
+    walk = _Walk(problem, boost, slots, exposure, abs(clicks))
     moves = walk.run(refund=False, most_rounds=most_rounds)
     if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS:
         for stiffness in (1.0, 3.0, 10.0):
@@ -81,13 +86,15 @@ class _Walk:
         boost: npt.NDArray[np.float32],
         slots: npt.NDArray[np.signedinteger],
         exposure: Floats,
+        clicks: float,
     ) -> None:
         self.problem, self.boost, self.slots, self.exposure = problem, boost.astype(np.float64), slots, exposure
         goals = problem.goals
-        # a hair inside the target, so that adding the exposure up in another order still finds the goal met
-        self.target = goals.target + goals.kind * 1e-9 * np.maximum(1.0, np.abs(goals.target))
+        # half the tolerance with which a goal counts as met: a target hit exactly must not miss by rounding
+        self.target = goals.target - goals.kind * 5e-10 * np.maximum(1.0, np.abs(goals.target))
         self.start = problem.membership.indptr.astype(np.int64)
         self.ids = problem.membership.indices.astype(np.int64)
+        self.clicks = clicks
         self.penalty = np.ones(len(goals))
         self.rates = np.empty(problem.n_lists, np.float32)
 
@@ -113,16 +120,15 @@ class _Walk:
             )  # fmt: skip
             score_moves(*common, self.rates)
             rows = np.flatnonzero(np.isfinite(self.rates))
+            most = max(MOST_ROWS, len(self.rates) // 20)
+            if len(rows) > most:
+                cut = np.partition(self.rates[rows], most)[most]
+                rows = rows[self.rates[rows] <= cut]
             rows = rows[np.argsort(self.rates[rows], kind="stable")]
-            made = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
-            if TRACE:
-                print("   ", "refund" if refund else "mend", len(rows), "made", made, "missing", missing.sum(), "->", self.violation().sum())
+            made, won = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
             total += made
-            if made == 0 and refund:
+            if refund and won <= ENOUGH * self.clicks:
                 break
             if made < 3:
                 self.penalty[self.violation() > 0] *= 2.0
         return total
-
-
-TRACE = False

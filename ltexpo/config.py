@@ -86,5 +86,7 @@ def _yaml_lines(model: type[Settings], indent: str) -> list[str]:
 def _yaml_value(value: Any) -> str:
     if isinstance(value, Path | dt.timedelta):
         value = str(value)
+    if isinstance(value, tuple) and any(isinstance(part, Settings) for part in value):
+        value = [part.model_dump(mode="json", exclude_defaults=True) for part in value]
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")

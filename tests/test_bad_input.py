@@ -46,7 +46,8 @@ def room(tmp_path: Path) -> Path:
 
 
 Spoil = Callable[[Path], object]
-RERANK = "rerank --data data --candidates candidates.parquet --out out"
+RERANK = "rerank --data data --candidates candidates.parquet --tail-share 0 --out out"
+GOALS = RERANK.replace(" --tail-share 0", "")
 EVALUATE = "evaluate --data data --rankings rankings.parquet --since 2024-01-03 --out out"
 SIMULATE = "simulate --data data --control rankings.parquet --treatment rankings.parquet --out out"
 
@@ -127,21 +128,32 @@ CASES: list[tuple[str, Spoil, str, str]] = [
     # simulation
     ("a simulation without truth", nothing, SIMULATE, "holds no truth/ folder"),
     # settings
-    ("an unknown setting", config("strenght: 0.1"), RERANK + " --config job.yaml", "unknown setting 'strenght'"),
-    ("a setting of the wrong type", config("strength: much"), RERANK + " --config job.yaml", "'strength' is 'much'"),
-    ("a setting out of range", config("min_score_ratio: 1.5"), RERANK + " --config job.yaml", "'min_score_ratio' is 1.5"),
-    ("a nested setting out of range", config("tail: {head_share: 2}"), RERANK + " --config job.yaml", "'tail.head_share' is 2"),
-    ("YAML that is a list", config("- k\n- 3\n"), RERANK + " --config job.yaml", "holds a list"),
-    ("YAML that does not parse", config("k: [1,\n"), RERANK + " --config job.yaml", "is not valid YAML at line"),
-    ("YAML that would run code", config("k: !!python/object/apply:os.getcwd []"), RERANK + " --config job.yaml", "is not valid YAML"),
-    ("YAML that is not text", text("job.yaml", b"\xff\xfe\x00k"), RERANK + " --config job.yaml", "is not UTF-8"),
+    ("an unknown setting", config("gaols: []"), GOALS + " --config job.yaml", "unknown setting 'gaols'"),
+    ("a setting of the wrong type", config("k: much"), GOALS + " --config job.yaml", "'k' is 'much'"),
+    ("a setting out of range", config("tolerance: -1"), GOALS + " --config job.yaml", "'tolerance' is -1"),
+    ("a nested setting out of range", config("guardrails: {min_score_ratio: 2}"), GOALS + " --config job.yaml", "'guardrails.min_score_ratio' is 2"),
+    ("YAML that is a list", config("- k\n- 3\n"), GOALS + " --config job.yaml", "holds a list"),
+    ("YAML that does not parse", config("k: [1,\n"), GOALS + " --config job.yaml", "is not valid YAML at line"),
+    ("YAML that would run code", config("k: !!python/object/apply:os.getcwd []"), GOALS + " --config job.yaml", "is not valid YAML"),
+    ("YAML that is not text", text("job.yaml", b"\xff\xfe\x00k"), GOALS + " --config job.yaml", "is not UTF-8"),
     ("a settings file that is not there", nothing, RERANK + " --config nope.yaml", "cannot read the settings"),
     ("k = 0", nothing, RERANK + " --k 0", "'k' is 0"),
-    ("a negative strength", nothing, RERANK + " --strength -1", "'strength' is -1"),
-    ("attention that rises", config("attention: [0.5, 0.9]\nk: 2"), RERANK + " --config job.yaml", "attention rises with rank"),
-    ("attention shorter than k", config("attention: [0.5]\nk: 2"), RERANK + " --config job.yaml", "fewer than k = 2"),
-    ("attention unknown", config("attention: cubic"), RERANK + " --config job.yaml", "attention is 'cubic'"),
-    ("a tier column that is not there", config("tail: {column: tier}"), RERANK + " --config job.yaml", "'tier' is not in items"),
+    ("a share above 1", nothing, RERANK.replace("share 0", "share 1.5"), "'goals.0.min_share' is 1.5"),
+    ("a goal without a limit", config("goals: [{group: tail}]"), GOALS + " --config job.yaml", "gives no limit"),
+    ("a goal with two limits", config("goals: [{group: tail, min_share: 0.1, max_share: 0.2}]"), GOALS + " --config job.yaml", "gives min_share, max_share"),
+    ("a goal on a column that is not there", config("goals: [{group: colour, each: true, min_share: 0.1}]"), GOALS + " --config job.yaml", "'colour' is not a column of items"),
+    ("a goal on nobody", config("goals: [{group: title, value: Z, min_share: 0.1}]"), GOALS + " --config job.yaml", "no item of the catalogue is meant"),
+    ("a cap on a column that is not there", config("guardrails: {max_per: {colour: 1}}"), GOALS + " --config job.yaml", "'colour' is not a column of items"),
+    ("a cap of nothing", config("guardrails: {max_per: {title: 0}}"), GOALS + " --config job.yaml", "give 1 or more"),
+    ("scores above 1", table("candidates.parquet", candidates(score=[0.3, 1.2, 0.1])), RERANK, "score_kind: relevance"),
+    ("prices that are no prices", table("prices.parquet", candidates()), RERANK + " --prices prices.parquet", "prices lacks 'group'"),
+    ("prices that are not there", nothing, RERANK + " --prices prices.parquet", "no such file"),
+    ("confidence without score_std", config("guardrails: {confidence: 1}"), GOALS + " --config job.yaml", "'score_std'"),
+    ("an explanation of nothing", nothing, "explain --data data --rankings source --request u", "no such file"),
+    ("attention that rises", config("attention: [0.5, 0.9]\nk: 2"), GOALS + " --config job.yaml", "attention rises with rank"),
+    ("attention shorter than k", config("attention: [0.5]\nk: 2"), GOALS + " --config job.yaml", "fewer than k = 2"),
+    ("attention unknown", config("attention: cubic"), GOALS + " --config job.yaml", "attention is 'cubic'"),
+    ("a tier column that is not there", config("tail: {column: tier}"), GOALS + " --config job.yaml", "'tier' is not in items"),
     # the command line
     ("a missing option", nothing, "rerank --data data --out out", "'candidates' is missing"),
     ("an option that does not exist", nothing, RERANK + " --fast", "No such option"),
@@ -192,5 +204,20 @@ def test_sound_input_passes(room: Path, capsys: pytest.CaptureFixture[str], monk
         main(RERANK.split())
     assert stop.value.code == 0, capsys.readouterr().err
     assert sorted(path.name for path in (room / "out").glob("[!.]*")) == [
-        "certificate.json", "control.parquet", "rankings.parquet",
+        "boosts.parquet", "certificate.json", "control.parquet", "prices.parquet", "promotions.parquet",
+        "rankings.parquet",
     ]
+
+
+def test_goals_that_cannot_be_met_end_with_exit_3_and_no_output(
+    room: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(room)
+    unreachable = RERANK.replace("--tail-share 0", "--tail-share 1")
+    for words, code in ((unreachable, 3), (unreachable + " --elastic", 0)):
+        with pytest.raises(SystemExit) as stop:
+            main(words.split())
+        said = capsys.readouterr()
+        assert stop.value.code == code, said.err
+        assert (room / "out").exists() == (code == 0)
+    assert said.err == ""

@@ -83,6 +83,7 @@ def output_folder(out: Path) -> Iterator[Path]:
         raise OutputError(f"--out {out}: is a file. Give a folder.")
     if out.is_dir() and any(out.iterdir()) and not (out / _MARK).exists():
         raise OutputError(f"--out {out}: holds files that ltexpo did not write. Give an empty or a new folder.")
+    absent = [parent for parent in out.parents if not parent.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -101,6 +102,9 @@ def output_folder(out: Path) -> Iterator[Path]:
             beside.replace(out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        if not out.exists():
+            for parent in absent:
+                parent.rmdir()
 
 
 _MARK = ".ltexpo"

@@ -25,14 +25,14 @@ class EvaluateJob(EvaluateSettings, DataJob):
 
 def run_evaluate(job: EvaluateJob) -> Evaluation:
     """Evaluate and write, all or nothing; refuses lists that were trained on the test period."""
-    dataset = Dataset.load(job.data)
-    if job.since is not None:
-        for table in filter(None, (job.rankings, job.control)):
-            if table.exists():
-                refuse_seen_test(table, job.since)
-    control: pd.DataFrame | None = None if job.control is None else read_frame(job.control)
-    result = evaluate(dataset, read_frame(job.rankings), job, control=control)
     with output_folder(job.out) as folder:
+        dataset = Dataset.load(job.data)
+        if job.since is not None:
+            for table in filter(None, (job.rankings, job.control)):
+                if table.exists():
+                    refuse_seen_test(table, job.since)
+        control: pd.DataFrame | None = None if job.control is None else read_frame(job.control)
+        result = evaluate(dataset, read_frame(job.rankings), job, control=control)
         metrics = result.to_pandas()
         write_frame(metrics, folder / METRICS_TABLE)
         write_frame(result.lorenz, folder / LORENZ_TABLE)

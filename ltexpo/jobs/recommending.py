@@ -19,10 +19,10 @@ class RecommendJob(RecommendSettings, DataJob):
 
 def run_recommend(job: RecommendJob) -> Recommendation:
     """Recommend and write, all or nothing."""
-    dataset = Dataset.load(job.data)
-    result = recommend(dataset, job, rng=job.seed)
-    noted = {TRAINED_UNTIL: str(job.until)} if job.until is not None else {}
     with output_folder(job.out) as folder:
+        dataset = Dataset.load(job.data)
+        result = recommend(dataset, job, rng=job.seed)
+        noted = {TRAINED_UNTIL: str(job.until)} if job.until is not None else {}
         write_frame(result.candidates, folder / CANDIDATES_FILE, metadata=noted)
         write_json({**result.report, "seed": job.seed}, folder / RECOMMEND_FILE)
     return result

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
@@ -28,18 +29,18 @@ class RerankJob(RerankSettings, DataJob):
 
 def run_rerank(job: RerankJob) -> Reranked:
     """Re-rank and write, all or nothing; raises `InfeasibleError` when goals cannot be met and may not give way."""
-    dataset = Dataset.load(job.data)
-    candidates = read_frame(job.candidates)
-    until = trained_until(job.candidates)
-    tiers = training_tiers(dataset, job.tail, until)
-    items = dataset.items.assign(tier=tiers["tier"].to_numpy())
-    if job.prices is not None:
-        result = ExposureReranker(job).apply_prices(candidates, read_frame(job.prices), items=items)
-    else:
-        start = None if job.warm_start is None else read_frame(job.warm_start)
-        result = rerank(candidates, items, job, prices=start, rng=job.seed)
-    noted = {TRAINED_UNTIL: until} if until is not None else {}
-    with output_folder(job.out) as folder:
+    with output_folder(job.out) as folder:  # first, so that a job that cannot write is refused before it works
+        dataset = Dataset.load(job.data)
+        candidates = read_frame(job.candidates)
+        until = trained_until(job.candidates)
+        tiers = training_tiers(dataset, job.tail, until)
+        items = dataset.items.assign(tier=tiers[Columns.Tier].to_numpy())
+        if job.prices is not None:
+            result = ExposureReranker(job).apply_prices(candidates, read_frame(job.prices), items=items)
+        else:
+            start = None if job.warm_start is None else read_frame(job.warm_start)
+            result = rerank(candidates, items, job, prices=start, rng=job.seed)
+        noted = {TRAINED_UNTIL: until} if until is not None else {}
         write_frame(result.rankings, folder / RANKINGS_FILE, metadata=noted)
         write_frame(result.control, folder / CONTROL_FILE, metadata=noted)
         write_frame(result.prices, folder / PRICES_FILE)

@@ -28,19 +28,19 @@ class SimulateJob(SimulateSettings, DataJob):
 
 def run_simulate(job: SimulateJob) -> Experiment:
     """Simulate and write, all or nothing."""
-    dataset = Dataset.load(job.data)
-    truth_folder = Path(job.data) / TRUTH_FOLDER
-    if not truth_folder.is_dir():
-        raise TableError(
-            f"{job.data}: holds no {TRUTH_FOLDER}/ folder, so the users' preferences are unknown and clicks cannot be "
-            "simulated. Give a made shop ('ltexpo demo' makes one)."
-        )
-    tiers = training_tiers(dataset, job.tail, trained_until(job.treatment) if job.treatment.exists() else None)
-    result = simulate(
-        read_frame(job.control), read_frame(job.treatment), Truth.load(truth_folder), dataset.items, tiers, job,
-        rng=job.seed,
-    )
     with output_folder(job.out) as folder:
+        dataset = Dataset.load(job.data)
+        truth_folder = Path(job.data) / TRUTH_FOLDER
+        if not truth_folder.is_dir():
+            raise TableError(
+                f"{job.data}: holds no {TRUTH_FOLDER}/ folder, so the users' preferences are unknown and clicks cannot "
+                "be simulated. Give a made shop ('ltexpo demo' makes one)."
+            )
+        tiers = training_tiers(dataset, job.tail, trained_until(job.treatment) if job.treatment.exists() else None)
+        result = simulate(
+            read_frame(job.control), read_frame(job.treatment), Truth.load(truth_folder), dataset.items, tiers, job,
+            rng=job.seed,
+        )
         write_frame(result.metrics, folder / EXPERIMENT_TABLE)
         write_json({**result.facts, "seed": job.seed, "metrics": result.metrics.to_dict("records")},
                    folder / EXPERIMENT_FILE)

@@ -43,6 +43,9 @@ def test_what_is_written_appears_whole_or_not_at_all(tmp_path: Path):
         write_json({"half": 1}, folder / "a.json")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "new" / "deep" / "out") as folder:
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
     with output_folder(tmp_path / "out") as folder:
         write_json({"first": 1}, folder / "a.json")
     with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:

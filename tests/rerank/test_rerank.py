@@ -42,7 +42,7 @@ def market(n_lists: int, seed: int, n_items: int = 40, n_candidates: int = 15) -
 
 def test_a_list_worked_by_hand():
     candidates = one_list({"a": 0.50, "b": 0.40, "c": 0.35, "d": 0.30, "f": 0.10})
-    # Attention 1, 0.631, 0.5. A share of 0.25 needs 0.533 of 2.131: slot 3 is too little, slot 2 is the least that does.
+    # Attention 1, 0.631, 0.5. A share of 0.25 needs 0.533 of 2.131: slot 3 is too little, slot 2 is enough.
     goal = Goal(group="tail", min_share=0.25)
     result = rerank(candidates, ITEMS, RerankSettings(k=3, goals=(goal,)))
     assert list(result.rankings["item_id"]) == ["a", "d", "b"]
@@ -158,7 +158,7 @@ def test_a_click_budget_buys_part_of_the_goal():
 def test_goals_that_cannot_be_met_are_named():
     candidates, items = market(50, 5)
     goals = (Goal(group="tail", min_share=0.7), Goal(group="tail", max_share=0.4))
-    with pytest.raises(InfeasibleError, match="of 2 goals cannot be met together.*tail m.._share 0"):
+    with pytest.raises(InfeasibleError, match=r"of 2 goals cannot be met together.*tail m.._share 0"):
         rerank(candidates, items, RerankSettings(k=5, goals=goals, guardrails=FREE))
     with pytest.raises(InfeasibleError, match=r"tail min_share 1, reached"):
         rerank(candidates, items, RerankSettings(k=15, goals=(Goal(group="tail", min_share=1.0),), guardrails=FREE))

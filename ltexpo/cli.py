@@ -2,7 +2,9 @@
 
 import json
 import logging
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from enum import StrEnum
@@ -45,17 +47,31 @@ JOBS: dict[str, type[Settings]] = {
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML of settings; options given here win over it.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Seed of everything random; steps without chance ignore it.")
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every step; show the trace of an error.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Dataset folder with items.parquet, events.parquet.")]
 K = Annotated[int | None, typer.Option("--k", help="Length of the lists.")]
 
 
+@app.callback()
+def root(
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Same as after the verb.")] = False,
+) -> None:
+    """Fair exposure for long-tail products at the lowest cost in clicks."""
+
+
 @app.command()
 def demo(
-    out: Out = None, n_items: int | None = None, n_users: int | None = None, n_days: int | None = None,
-    k: K = None, tail_share: float | None = None, config: Config = None, seed: Seed = None, verbose: Verbose = False,
+    out: Out = None,
+    n_items: Annotated[int | None, typer.Option(help="Products of the made shop.")] = None,
+    n_users: Annotated[int | None, typer.Option(help="Its users.")] = None,
+    n_days: Annotated[int | None, typer.Option(help="Days of its history; the last two are held out.")] = None,
+    k: K = None,
+    tail_share: Annotated[float | None, typer.Option(help="Goal: exposure share of tail and new products.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Make a shop, recommend, re-rank, simulate, and write the report."""
     logging.getLogger("ltexpo").setLevel(logging.INFO)  # a demo shows its steps unasked
@@ -68,9 +84,9 @@ def demo(
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(help="hm, movielens, amazon-reviews, amazon-kg, open-bandit, olist, "
-                                               "myntra, or generic.")],
-    path: Annotated[Path, typer.Argument(help="Where the source's files lie.")],
+    source: Annotated[str | None, typer.Argument(help="hm, movielens, amazon-reviews, amazon-kg, open-bandit, olist, "
+                                               "myntra, or generic.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="Where the source's files lie.")] = None,
     out: Out = None,
     column_map: Annotated[Path | None, typer.Option("--map", help="Column map YAML, for generic.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
@@ -82,7 +98,7 @@ def import_(
 
 @app.command()
 def describe(
-    data: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    data: Annotated[Path | None, typer.Argument(help="Dataset folder.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Check a dataset folder and print sizes, time range, tail curve and what is missing."""
@@ -108,6 +124,7 @@ def rerank(
     tail_share: Annotated[
         float | None, typer.Option(help="The one goal: at least this share of exposure for tail and new products.")
     ] = None,
+    until: Annotated[str | None, typer.Option(help="Tiers count events before this date.")] = None,
     prices: Annotated[Path | None, typer.Option(help="Apply this prices.parquet without solving.")] = None,
     elastic: Annotated[
         bool | None, typer.Option("--elastic", help="Come as near as possible to goals that cannot be met.")
@@ -117,7 +134,7 @@ def rerank(
     """Meet exposure goals at the least cost in clicks: lists, prices and a certificate."""
     job = read_settings(RerankJob, config, {
         "data": data, "candidates": candidates, "out": out, "k": k, "goals": _tail_goal(tail_share),
-        "prices": prices, "elastic": elastic, "seed": seed,
+        "until": until, "prices": prices, "elastic": elastic, "seed": seed,
     })
     _say(run_rerank(job))
 
@@ -141,7 +158,7 @@ def evaluate(
     control: Annotated[Path | None, typer.Option(help="Parquet of lists to compare with.")] = None,
     out: Out = None,
     k: Annotated[list[int] | None, typer.Option("--k", help="Cutoff; may be given several times.")] = None,
-    since: Annotated[str | None, typer.Option(help="Test on events from this date on.")] = None,
+    since: Annotated[str | None, typer.Option(help="Test on events from this date on; without it only exposure is measured.")] = None,
     until: Annotated[str | None, typer.Option(help="Test on events before this date.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
@@ -200,6 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not log.handlers:
         log.addHandler(RichHandler(console=_stderr(), show_path=False, show_level=False, markup=False))
     log.setLevel(logging.INFO if verbose else logging.WARNING)
+    # A scheduler stops jobs with SIGTERM: leave as for an error, so that scratch folders and workers go too.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(args=words, standalone_mode=False)
     except typer.Abort:
@@ -218,6 +238,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         code = _refuse(f"{type(error).__name__}: {error} (this is a fault of ltexpo; -v shows where)", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _refuse(message: str, code: int) -> int:

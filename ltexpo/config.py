@@ -20,6 +20,18 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """The safe loader, which lets a key stand only once: PyYAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
 def read_settings(model: type[S], path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> S:
     """Settings from the YAML at `path` (none: defaults), with the non-None `overrides` on top.
 
@@ -29,7 +41,7 @@ def read_settings(model: type[S], path: Path | None = None, overrides: Mapping[s
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            loaded = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)
         except OSError as error:
             raise ConfigError(f"{path}: cannot read the settings ({error.strerror}). Check --config.") from error
         except UnicodeDecodeError as error:

@@ -93,7 +93,7 @@ class Dataset:
 
         `left_out` says what an importer did not take over, reason → rows.
         """
-        with output_folder(out) as folder:
+        with output_folder(out, verb="save") as folder:
             self.write_into(folder, source=source, left_out=left_out)
         return out
 

@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltexpo.errors import OutputError, TableError
+from ltexpo.errors import ColumnError, OutputError, TableError
 
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
@@ -22,6 +22,10 @@ def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
     if not path.exists():
         raise TableError(f"{path}: no such file. Check the path.")
     try:
+        names = _schema(path).names
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise ColumnError(f"{path}: has two columns named '{doubled}'. Rename one.")
         table: pa.Table = pq.read_table(path, columns=columns)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         reason = str(error).splitlines()[0]
@@ -32,9 +36,17 @@ def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """What `write_frame` noted beside the columns of the Parquet file at `path`; empty for files of other writers."""
-    raw = pq.read_schema(path).metadata or {}
+    raw = _schema(path).metadata or {}
     noted: dict[str, Any] = json.loads(raw.get(b"ltexpo", b"{}"))
     return noted
+
+
+def _schema(path: Path) -> pa.Schema:
+    """Schema of a Parquet file, or of the first part of a folder of them."""
+    parts = sorted(Path(path).rglob("*.parquet")) if Path(path).is_dir() else [Path(path)]
+    if not parts:
+        raise TableError(f"{path}: is a folder without .parquet parts. Check the path.")
+    return pq.read_schema(parts[0])
 
 
 def write_frame(frame: pd.DataFrame, path: Path, *, metadata: Mapping[str, Any] | None = None) -> Path:
@@ -72,17 +84,17 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def output_folder(out: Path) -> Iterator[Path]:
-    """A scratch folder beside `out` to write into; on success its contents replace `out`, on failure nothing remains.
+def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -> Iterator[Path]:
+    """A scratch folder beside `out` to write into; on success it takes the place of `out`, on failure nothing remains.
 
-    An existing `out` is replaced only if it is empty or was written by ltexpo (it then holds the file `.ltexpo`),
-    so that a mistyped path never deletes what somebody else made.
+    An existing `out` is replaced only if it is empty, or if the same `verb` wrote it and it holds nothing else: what
+    somebody else put there is never deleted. Raises `OutputError`, also when one of the `inputs` lies in `out`.
     """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {out}: is a file. Give a folder.")
-    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).exists():
-        raise OutputError(f"--out {out}: holds files that ltexpo did not write. Give an empty or a new folder.")
+    out = Path(out).resolve()  # through a link, so that what it points to is written
+    _refuse_foreign(out, verb)
+    for given in inputs:
+        if given is not None and Path(given).resolve().is_relative_to(out):
+            raise OutputError(f"--out {out}: holds the input {given}. Give another folder.")
     absent = [parent for parent in out.parents if not parent.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -91,9 +103,10 @@ def output_folder(out: Path) -> Iterator[Path]:
         raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
     try:
         beside.chmod(0o777 & ~_umask())
-        (beside / _MARK).touch()
         yield beside
+        (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
         if out.exists():
+            _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
             out.replace(old / "replaced")
             beside.replace(out)
@@ -104,10 +117,40 @@ def output_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
         if not out.exists():
             for parent in absent:
-                parent.rmdir()
+                with suppress(OSError):
+                    parent.rmdir()
 
 
 _MARK = ".ltexpo"
+"""File that names the verb which wrote a folder, and what it wrote."""
+
+
+def _refuse_foreign(out: Path, verb: str) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"--out {out}: is a file. Give a folder.")
+    files = _files(out)
+    if not files:
+        return
+    try:
+        mark = json.loads((out / _MARK).read_text(encoding="utf-8"))
+        written_by, listed = str(mark["verb"]), set(mark["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputError(
+            f"--out {out}: holds files that ltexpo did not write. Give an empty or a new folder."
+        ) from None
+    if written_by != verb:
+        raise OutputError(f"--out {out}: was written by '{written_by}', not by '{verb}'. Give another folder.")
+    foreign = sorted(files - listed - {_MARK})
+    if foreign:
+        raise OutputError(
+            f"--out {out}: holds '{foreign[0]}', which ltexpo did not write. Move it away or give another folder."
+        )
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class EvaluateJob(EvaluateSettings, DataJob):
 
 def run_evaluate(job: EvaluateJob) -> Evaluation:
     """Evaluate and write, all or nothing; refuses lists that were trained on the test period."""
-    with output_folder(job.out) as folder:
+    with output_folder(job.out, verb="evaluate", inputs=(job.data, job.rankings, job.control)) as folder:
         dataset = Dataset.load(job.data)
         if job.since is not None:
             for table in filter(None, (job.rankings, job.control)):

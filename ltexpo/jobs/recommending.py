@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
+
+from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.split import as_utc
 from ltexpo.data.tables import output_folder, write_frame, write_json
 from ltexpo.jobs.job import TRAINED_UNTIL, DataJob
 from ltexpo.ranking.recommend import Recommendation, RecommendSettings, recommend
@@ -19,10 +23,12 @@ class RecommendJob(RecommendSettings, DataJob):
 
 def run_recommend(job: RecommendJob) -> Recommendation:
     """Recommend and write, all or nothing."""
-    with output_folder(job.out) as folder:
+    with output_folder(job.out, verb="recommend", inputs=(job.data, job.users_file)) as folder:
         dataset = Dataset.load(job.data)
         result = recommend(dataset, job, rng=job.seed)
-        noted = {TRAINED_UNTIL: str(job.until)} if job.until is not None else {}
+        # Without a stated end, training ended with the last event: whoever evaluates must know either way.
+        last = dataset.require_events("'recommend'")[Columns.Timestamp].max() + pd.Timedelta(microseconds=1)
+        noted = {TRAINED_UNTIL: str(last if job.until is None else as_utc(job.until))}
         write_frame(result.candidates, folder / CANDIDATES_FILE, metadata=noted)
         write_json({**result.report, "seed": job.seed}, folder / RECOMMEND_FILE)
     return result

@@ -1,10 +1,12 @@
 """Dataset folder + candidates.parquet → rankings, control, prices and certificate; a list of these → why it is so."""
 
+import datetime as dt
 from pathlib import Path
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.split import as_utc
 from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
 from ltexpo.jobs.job import TRAINED_UNTIL, DataJob, trained_until, training_tiers
 from ltexpo.rerank import Explanation, ExposureReranker, Reranked, RerankSettings, explain, promotions, rerank
@@ -18,6 +20,8 @@ class RerankJob(RerankSettings, DataJob):
 
     candidates: Path
     """Parquet of scored candidates, from 'ltexpo recommend' or your own ranker."""
+    until: str | dt.datetime | dt.date | None = None
+    """Tiers count events before this moment; null: as the maker of the candidates noted, else all events."""
     prices: Path | None = None
     """prices.parquet of an earlier run: apply these prices without solving, and report each goal's drift."""
     warm_start: Path | None = None
@@ -29,10 +33,12 @@ class RerankJob(RerankSettings, DataJob):
 
 def run_rerank(job: RerankJob) -> Reranked:
     """Re-rank and write, all or nothing; raises `InfeasibleError` when goals cannot be met and may not give way."""
-    with output_folder(job.out) as folder:  # first, so that a job that cannot write is refused before it works
+    inputs = (job.data, job.candidates, job.prices, job.warm_start)
+    # First, so that a job that cannot write is refused before it works.
+    with output_folder(job.out, verb="rerank", inputs=inputs) as folder:
         dataset = Dataset.load(job.data)
         candidates = read_frame(job.candidates)
-        until = trained_until(job.candidates)
+        until = trained_until(job.candidates) if job.until is None else str(as_utc(job.until))
         tiers = training_tiers(dataset, job.tail, until)
         items = dataset.items.assign(tier=tiers[Columns.Tier].to_numpy())
         if job.prices is not None:
@@ -46,7 +52,8 @@ def run_rerank(job: RerankJob) -> Reranked:
         write_frame(result.prices, folder / PRICES_FILE)
         write_frame(result.boosts, folder / BOOSTS_FILE)
         write_frame(promotions(result.rankings, result.control, result.boosts), folder / PROMOTIONS_FILE)
-        write_json({**result.certificate.to_dict(), "seed": job.seed}, folder / CERTIFICATE_FILE)
+        counted = "all events" if until is None else f"events before {until}"
+        write_json({**result.certificate.to_dict(), "tiers_from": counted, "seed": job.seed}, folder / CERTIFICATE_FILE)
     return result
 
 

@@ -28,7 +28,7 @@ class SimulateJob(SimulateSettings, DataJob):
 
 def run_simulate(job: SimulateJob) -> Experiment:
     """Simulate and write, all or nothing."""
-    with output_folder(job.out) as folder:
+    with output_folder(job.out, verb="simulate", inputs=(job.data, job.control, job.treatment)) as folder:
         dataset = Dataset.load(job.data)
         truth_folder = Path(job.data) / TRUTH_FOLDER
         if not truth_folder.is_dir():

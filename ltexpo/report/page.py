@@ -44,6 +44,9 @@ def _style() -> Html:
     return Html(resources.files("ltexpo.report").joinpath("style.css").read_text(encoding="utf-8"))
 
 
+PAGE_MARK = '<meta name="generator" content="ltexpo">'
+"""What tells a page of ltexpo from anybody else's."""
+
 # The policy is a second lock behind the escaping: even markup that slipped through could run or fetch nothing.
 _DOCUMENT = """<!doctype html>
 <html lang="en">
@@ -51,6 +54,7 @@ _DOCUMENT = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<meta name="generator" content="ltexpo">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>{style}</style>

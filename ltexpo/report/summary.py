@@ -178,10 +178,27 @@ def _tested(facts: Facts, summary: Summary) -> Html:
     size += f" with {count(sum(users.values()))} users" if isinstance(users, dict) else ""
     return html(
         "In a simulated A/B test{size}, clicks per visit changed by <b>{change}</b> ({level} interval {interval}), "
-        "{judgement}.",
-        size=size, change=change(row["relative"], digits=digits), level=percent(_test_level(facts), digits=0),
-        interval=changes_to(low, high, digits=digits), judgement=judgement,
+        "{judgement}.{worse}",
+        worse=_worse(facts), size=size, change=change(row["relative"], digits=digits),
+        level=percent(_test_level(facts), digits=0), interval=changes_to(low, high, digits=digits), judgement=judgement,
     )
+
+
+def _worse(facts: Facts) -> str:
+    """The other measures that got worse beyond chance, and the exact cost in clicks where the truth is known."""
+    table = facts.experiment
+    if table is None:
+        return ""
+    worse = table[(table["relative_high"] < 0) & (table["metric"] != CLICKS)]
+    told = [
+        f"{row['metric']} ({change(row['relative'])}; {changes_to(row['relative_low'], row['relative_high'])})"
+        for row in worse.to_dict("records")
+    ]
+    text = f" Beyond chance also fell: {', '.join(told)}." if told else ""
+    exact = facts.experiment_facts.get("expected_relative_clicks")
+    if isinstance(exact, float):
+        text += f" Computed from the users’ true preferences, without chance, clicks change by {change(exact)}."
+    return text
 
 
 def _held_out(facts: Facts) -> Html:
@@ -225,8 +242,8 @@ def _proof(certificate: Mapping[str, Any]) -> Html | None:
             "promoted products as much exposure and keeps more expected clicks."
         )
     return html(
-        "The certificate bounds the price: by the ranker’s scores, no other lists that meet the goals keep more than "
-        "{room} more expected clicks.", room=percent(room, digits=2),
+        "The certificate bounds the price: by the ranker’s scores, no other lists that meet the goals under the same "
+        "guardrails keep more than {room} more expected clicks.", room=percent(room, digits=2),
     )
 
 

@@ -64,7 +64,7 @@ def test_pictures_come_along_and_bad_ones_are_counted(tmp_path: Path):
         "item_id": list("abcd"), "title": list("ABCD"),
         "image": ["deep/a.png", "../secret.png", "deep/none.png", None],
     })
-    out = save_imported(Imported(items, image_root=source), tmp_path / "out", source="test")
+    out = save_imported(Imported(items, image_root=source), source, tmp_path / "out", source="test")
     assert (out / "images" / "deep" / "a.png").read_bytes() == (source / "deep" / "a.png").read_bytes()
     assert sorted(p.name for p in out.rglob("*.png")) == ["a.png"]
     noted = facts(out)
@@ -81,7 +81,7 @@ def test_pictures_are_copied_where_links_are_refused(tmp_path: Path, monkeypatch
     monkeypatch.setattr("ltexpo.data.importers.base.os.link", refuse)
     (tmp_path / "a.png").write_bytes(b"picture")
     items = pd.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"], "image": ["a.png", "a.png"]})
-    out = save_imported(Imported(items, image_root=tmp_path), tmp_path / "out", source="test")
+    out = save_imported(Imported(items, image_root=tmp_path), tmp_path / "source", tmp_path / "out", source="test")
     assert (out / "images" / "a.png").read_bytes() == b"picture"
     assert (tmp_path / "a.png").stat().st_nlink == 1
 
@@ -89,7 +89,7 @@ def test_pictures_are_copied_where_links_are_refused(tmp_path: Path, monkeypatch
 def test_extra_tables_and_remarks_are_written(tmp_path: Path):
     edges = pd.DataFrame({"source": ["a"], "relation": ["r"], "target": ["b"]})
     imported = Imported(ITEMS.iloc[:2], remarks={"x": "y"}, extra={"edges": edges})
-    out = save_imported(imported, tmp_path / "out", source="test")
+    out = save_imported(imported, tmp_path / "source", tmp_path / "out", source="test")
     pd.testing.assert_frame_equal(pd.read_parquet(out / "edges.parquet"), edges, check_dtype=False)
     assert facts(out)["remarks"] == {"x": "y"}
     assert facts(out)["source"] == "test"
@@ -98,7 +98,7 @@ def test_extra_tables_and_remarks_are_written(tmp_path: Path):
 def test_a_refused_import_leaves_nothing(tmp_path: Path):
     bad = ITEMS.iloc[:2].assign(price=[1.0, -1.0])
     with pytest.raises(ColumnError, match="price"):
-        save_imported(Imported(bad), tmp_path / "out", source="test")
+        save_imported(Imported(bad), tmp_path / "source", tmp_path / "out", source="test")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -39,19 +39,19 @@ def test_a_dataset_survives_the_disk(dataset: Dataset, tmp_path: Path):
 
 
 def test_what_is_written_appears_whole_or_not_at_all(tmp_path: Path):
-    with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "out", verb="test") as folder:
         write_json({"half": 1}, folder / "a.json")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(RuntimeError), output_folder(tmp_path / "new" / "deep" / "out") as folder:
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "new" / "deep" / "out", verb="test") as folder:
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
-    with output_folder(tmp_path / "out") as folder:
+    with output_folder(tmp_path / "out", verb="test") as folder:
         write_json({"first": 1}, folder / "a.json")
-    with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "out", verb="test") as folder:
         raise RuntimeError
     assert (tmp_path / "out" / "a.json").exists()
-    with output_folder(tmp_path / "out") as folder:
+    with output_folder(tmp_path / "out", verb="test") as folder:
         write_json({"second": 1}, folder / "b.json")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".ltexpo", "b.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -60,9 +60,53 @@ def test_what_is_written_appears_whole_or_not_at_all(tmp_path: Path):
 def test_a_folder_of_somebody_else_is_never_replaced(tmp_path: Path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").touch()
-    with pytest.raises(OutputError, match="did not write"), output_folder(tmp_path / "photos"):
+    with pytest.raises(OutputError, match="did not write"), output_folder(tmp_path / "photos", verb="test"):
         pass
     assert (tmp_path / "photos" / "me.jpg").exists()
+
+
+def test_only_what_the_same_verb_wrote_is_replaced(tmp_path: Path):
+    out = tmp_path / "out"
+    with output_folder(out, verb="import") as folder:
+        write_json({}, folder / "a.json")
+    other = "was written by 'import', not by 'rerank'"
+    with pytest.raises(OutputError, match=other), output_folder(out, verb="rerank"):
+        pass
+    (out / "notes.txt").write_text("mine")
+    foreign = r"holds 'notes\.txt', which ltexpo did not"
+    with pytest.raises(OutputError, match=foreign), output_folder(out, verb="import"):
+        pass
+    assert sorted(path.name for path in out.iterdir()) == [".ltexpo", "a.json", "notes.txt"]
+
+
+def test_an_input_may_not_lie_in_the_output(tmp_path: Path):
+    out = tmp_path / "out"
+    with output_folder(out, verb="test") as folder:
+        write_json({}, folder / "a.json")
+    inputs = (None, out / "a.json")
+    with pytest.raises(OutputError, match="holds the input"), output_folder(out, verb="test", inputs=inputs):
+        pass
+    assert (out / "a.json").exists()
+
+
+def test_a_link_is_followed(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with output_folder(tmp_path / "link", verb="test") as folder:
+        write_json({}, folder / "a.json")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a.json").exists()
+
+
+def test_a_folder_of_parquet_parts_is_one_table(tmp_path: Path):
+    for part in (1, 2):
+        path = tmp_path / "parts" / f"part-{part}.parquet"
+        write_frame(pd.DataFrame({"x": [part]}), path, metadata={"until": "2024"})
+    assert sorted(read_frame(tmp_path / "parts")["x"]) == [1, 2]
+    assert read_metadata(tmp_path / "parts") == {"until": "2024"}
+    (tmp_path / "none").mkdir()
+    with pytest.raises(TableError, match=r"without \.parquet parts"):
+        read_frame(tmp_path / "none")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path):

@@ -50,4 +50,4 @@ def import_source(source: str, path: Path, out: Path, *, map_file: Path | None =
     if not path.is_dir():
         what = "is a file" if path.exists() else "no such folder"
         raise ImportFormatError(f"{path}: {what}. Give the folder that holds the files of '{source}'.")
-    return save_imported(importer(path), Path(out), source=source)
+    return save_imported(importer(path), path, Path(out), source=source)

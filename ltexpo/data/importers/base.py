@@ -35,14 +35,15 @@ class Imported:
     """Tables beyond the contract, by name; each is written to <name>.parquet."""
 
 
-def save_imported(imported: Imported, out: Path, *, source: str) -> Path:
+def save_imported(imported: Imported, path: Path, out: Path, *, source: str) -> Path:
     """Check `imported` and write it to the folder `out`, pictures included, all or nothing.
 
     Rows that no contract could hold (no id, no time, an item outside the catalogue, a repeated item or user) are
-    left out and counted. Pictures are hard-linked into OUT/images where the file system allows it, else copied.
+    left out and counted. `path` is where it was read from, which `out` may not hold. Pictures are hard-linked
+    into OUT/images where the file system allows it, else copied.
     """
     imported = leave_out_unusable(imported)
-    with output_folder(out) as folder:
+    with output_folder(out, verb="import", inputs=(path,)) as folder:
         items, missing = place_images(imported.items, imported.image_root, folder)
         dataset = Dataset.of(items, imported.events, imported.users, folder)
         dataset = replace(dataset, notes=dataset.notes | imported.tolerated | missing)

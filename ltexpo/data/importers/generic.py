@@ -89,15 +89,18 @@ def import_generic(path: Path, *, map_file: Path | None = None) -> Imported:
         )
     column_map = read_settings(ColumnMap, file)
     left_out: dict[str, int] = {}
-    items = _read(path, column_map.items, ITEMS, "items", file, further=(Columns.Image,))
-    events = None if column_map.events is None else _events(path, column_map.events, file, left_out)
-    users = None if column_map.users is None else _read(path, column_map.users, USERS, "users", file)
-    return Imported(items, events, users, left_out, image_root=path / column_map.images)
+    remarks: dict[str, str] = {}
+    items = _read(path, column_map.items, ITEMS, "items", file, remarks, further=(Columns.Image,))
+    events = None if column_map.events is None else _events(path, column_map.events, file, left_out, remarks)
+    users = None if column_map.users is None else _read(path, column_map.users, USERS, "users", file, remarks)
+    return Imported(items, events, users, left_out, remarks=remarks, image_root=path / column_map.images)
 
 
-def _events(path: Path, events_map: EventsMap, file: Path, left_out: dict[str, int]) -> pd.DataFrame:
+def _events(
+    path: Path, events_map: EventsMap, file: Path, left_out: dict[str, int], remarks: dict[str, str]
+) -> pd.DataFrame:
     fixed: dict[str, str] = {} if events_map.kind is None else {Columns.Event: events_map.kind}
-    events = _read(path, events_map, EVENTS, "events", file, fixed=fixed)
+    events = _read(path, events_map, EVENTS, "events", file, remarks, fixed=fixed)
     if fixed:
         return events
     kinds: dict[str, str | None] = {kind: kind for kind in EventKind.All} | dict(events_map.kinds)
@@ -116,10 +119,13 @@ def _events(path: Path, events_map: EventsMap, file: Path, left_out: dict[str, i
 
 
 def _read(
-    path: Path, table: TableMap, contract: Contract, name: str, file: Path, *, further: tuple[str, ...] = (),
-    fixed: dict[str, str] | None = None,
+    path: Path, table: TableMap, contract: Contract, name: str, file: Path, remarks: dict[str, str], *,
+    further: tuple[str, ...] = (), fixed: dict[str, str] | None = None,
 ) -> pd.DataFrame:
-    """The mapped columns of `table` under their contract names and types, attributes behind them."""
+    """The mapped columns of `table` under their contract names and types, attributes behind them.
+
+    What is not taken is said in `remarks`.
+    """
     source = path / table.path
     contract_names = [*contract.kinds, *further]
     for column in table.columns:
@@ -147,6 +153,10 @@ def _read(
             raise ColumnError(f"{source}: has no column '{yours}' as {file} says; found {', '.join(found)}.")
     if clash := [column for column in attributes if column in contract_names]:
         raise ConfigError(f"{file}: {name}.attributes names '{clash[0]}', a contract column. Map it in {name}.columns.")
+    unused = [column for column in found if column not in {*mapped.values(), *attributes}]
+    if unused:
+        mend = f"name them in {name}.columns or {name}.attributes"
+        remarks[f"{name}: columns not taken"] = f"{', '.join(unused)} ({mend})"
     rows = read(list(dict.fromkeys([*mapped.values(), *attributes])))
     frame = {
         column: _typed(rows[yours], contract.kinds.get(column, "text"), f"{source}: '{yours}'", table.time_unit)

@@ -63,7 +63,7 @@ class Shop:
         Without `pictures` the items table has no image column. `workers`: processes that draw, None for one per core;
         the bytes do not depend on it. Raises `OutputError`.
         """
-        with output_folder(out) as folder:
+        with output_folder(out, verb="make_shop") as folder:
             dataset = self.dataset
             if pictures:
                 save_pictures(_looks(self.attributes), dataset.items[Columns.Image].tolist(), folder, workers=workers)

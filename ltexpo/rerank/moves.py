@@ -62,7 +62,7 @@ def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
 
 
 @njit(cache=True, nogil=True)
-def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, limit):
+def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, limit, heaviest, reach, top_boost):
     """Best move of list r with a rate under `limit` → (rate, slot, candidate that moves into it).
 
     Mending: loss of boosted value per unit of violation removed. Refund: that loss per click won, no goal hurt.
@@ -96,7 +96,6 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
         if rate < best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
             best, at, who = rate, j, v
     j = n - 1
-    heaviest = penalty.max() if penalty.size > 0 else 1.0
     if j < lists.protect:
         return (best if at >= 0 else NONE), at, who
     u = lo + slots[r, j]
@@ -104,8 +103,12 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
     amount = weight * lists.attention[j]
     if amount <= 0.0:
         return (best if at >= 0 else NONE), at, who
+    widest = heaviest * reach
     for v in range(lo, hi):
         if refund and lists.scores[v] <= lists.scores[u]:
+            break
+        # scores fall along the list: with the greatest boost nothing later comes near enough
+        if not refund and boost[down] + lists.scores[u] - top_boost - lists.scores[v] >= best * widest:
             break
         up = lists.items[v]
         if not refund and not (urgent[up] or urgent[down]):
@@ -133,15 +136,17 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def score_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rates):
-    """Rate of the best move of every list, exposure as it stands: rates (R,), inf = no move."""
+def score_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rates, limit):
+    """Rate of the best move of every list, exposure as it stands: rates (R,), inf = no move under `limit`."""
+    heaviest, reach, top_boost = penalty.max(), 2 * (start[1:] - start[:-1]).max(), boost.max()
     n_rows = lists.indptr.size - 1
     for c in prange((n_rows + CHUNK - 1) // CHUNK):
         plain = np.empty(slots.shape[1], np.int64)
         chosen = np.empty(slots.shape[1], np.int64)
         for r in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
             found = best_move(
-                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, NONE
+                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, limit, heaviest,
+                reach, top_boost,
             )
             rates[r] = found[0]
 
@@ -152,6 +157,7 @@ def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, bo
 
     Changes slots and exposure (G,) in place.
     """
+    heaviest, reach, top_boost = penalty.max(), 2 * (start[1:] - start[:-1]).max(), boost.max()
     plain = np.empty(slots.shape[1], np.int64)
     chosen = np.empty(slots.shape[1], np.int64)
     made = 0
@@ -170,7 +176,7 @@ def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, bo
         for _ in range(2 * slots.shape[1]):
             rate, j, v = best_move(
                 lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen,
-                2.0 * rates[t] + 1e-12,
+                2.0 * rates[t] + 1e-12, heaviest, reach, top_boost,
             )  # fmt: skip
             if j < 0:
                 break
@@ -186,7 +192,7 @@ def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, bo
                     g = goals[s]
                     exposure[g] += amount if side == 1 else -amount
                     now = kind[g] * (target[g] - exposure[g]) > 0.0
-                    n_wrong += np.int64(now) - np.int64(wrong[g])
+                    n_wrong += (1 if now else 0) - (1 if wrong[g] else 0)
                     wrong[g] = now
             won += amount * (np.float64(lists.scores[v]) - np.float64(lists.scores[u]))
             made += 1

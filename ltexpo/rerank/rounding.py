@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 MOST_ROWS = 20_000
 """Best rated lists (or a twentieth of all, if more) that one round may change: later ones are rated anew."""
-ENOUGH = 1e-7
+ENOUGH = 1e-6
 """Refunds stop when a round wins less than this share of all clicks."""
 ANNEAL_SLOTS = 200_000
 """Above so many slots near ties are dense enough for single swaps."""
@@ -109,6 +109,8 @@ class _Walk:
         a move may pass the violation on to a goal that is easier to mend.
         """
         total = 0
+        # cheap moves first: most lists then need no close look
+        limit = 0.1 if refund else 1e-3 * float(np.abs(self.boost).max(initial=0.0))
         for _ in range(most_rounds):
             missing = self.violation()
             if not refund and missing.sum() <= 0:
@@ -118,7 +120,7 @@ class _Walk:
                 self.problem.lists, self.start, self.ids, self.exposure, self.target,
                 self.problem.goals.kind, self.penalty, urgent, self.boost, refund, self.slots,
             )  # fmt: skip
-            score_moves(*common, self.rates)
+            score_moves(*common, self.rates, limit)
             rows = np.flatnonzero(np.isfinite(self.rates))
             most = max(MOST_ROWS, len(self.rates) // 20)
             if len(rows) > most:
@@ -127,8 +129,13 @@ class _Walk:
             rows = rows[np.argsort(self.rates[rows], kind="stable")]
             made, won = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
             total += made
-            if refund and won <= ENOUGH * self.clicks:
-                break
-            if made < 3:
-                self.penalty[self.violation() > 0] *= 2.0
+            if refund:
+                if won <= ENOUGH * self.clicks:
+                    if limit > 1.0:
+                        break
+                    limit = 3.0
+            elif self.violation().sum() > 0.8 * missing.sum():
+                if limit == np.inf and made < 3:
+                    self.penalty[self.violation() > 0] *= 2.0
+                limit = limit * 10.0 if 0.0 < limit < 1e3 else np.inf
         return total

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ltexpo.rerank.anneal import anneal
 from ltexpo.rerank.kernels import CHUNK, choose
-from ltexpo.rerank.moves import apply_moves, measure, score_moves
+from ltexpo.rerank.moves import Search, apply_moves, measure, score_moves
 from ltexpo.rerank.problem import Problem
 
 Floats = npt.NDArray[np.float64]
@@ -109,6 +109,8 @@ class _Walk:
         a move may pass the violation on to a goal that is easier to mend.
         """
         total = 0
+        if not len(self.target):
+            return total
         # cheap moves first: most lists then need no close look
         limit = 0.1 if refund else 1e-3 * float(np.abs(self.boost).max(initial=0.0))
         for _ in range(most_rounds):
@@ -116,18 +118,19 @@ class _Walk:
             if not refund and missing.sum() <= 0:
                 break
             urgent = np.asarray(self.problem.membership @ (missing > 0).astype(np.float64)) > 0
-            common = (
-                self.problem.lists, self.start, self.ids, self.exposure, self.target,
-                self.problem.goals.kind, self.penalty, urgent, self.boost, refund, self.slots,
+            search = Search(
+                self.start, self.ids, self.target, self.problem.goals.kind, self.penalty, urgent, self.boost, refund,
+                float(self.penalty.max()), 2 * int(np.diff(self.start).max()), float(self.boost.max()),
             )  # fmt: skip
-            score_moves(*common, self.rates, limit)
+            score_moves(self.problem.lists, search, self.exposure, self.slots, self.rates, limit)
             rows = np.flatnonzero(np.isfinite(self.rates))
             most = max(MOST_ROWS, len(self.rates) // 20)
             if len(rows) > most:
                 cut = np.partition(self.rates[rows], most)[most]
                 rows = rows[self.rates[rows] <= cut]
             rows = rows[np.argsort(self.rates[rows], kind="stable")]
-            made, won = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
+            rates = self.rates[rows].astype(np.float64)
+            made, won = apply_moves(self.problem.lists, search, self.exposure, self.slots, rows, rates)
             total += made
             if refund:
                 if won <= ENOUGH * self.clicks:

@@ -53,16 +53,18 @@ def count_clicks(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> tupl
     return float(clicks.sum()), exposure.sum(axis=0) / scale
 
 
-def round_prices(problem: Problem, prices: Floats, *, most_rounds: int = 60) -> Rounded:
-    """Lists for these prices, mended and refunded."""
+def round_prices(
+    problem: Problem, prices: Floats, *, ceiling: float = np.inf, most_rounds: int = 60
+) -> Rounded:
+    """Lists for these prices, mended and refunded; no move may cost more than `ceiling` clicks per missing exposure."""
     slots = empty_slots(problem)
     boost = problem.boosts(prices)
     choose(problem.lists, boost, slots)
     clicks, shown = count_clicks(problem, slots)
     exposure = np.asarray(problem.membership.T @ shown)
-    walk = _Walk(problem, boost, slots, exposure, abs(clicks))
+    walk = _Walk(problem, boost, slots, exposure, abs(clicks), ceiling)
     moves = walk.run(refund=False, most_rounds=most_rounds)
-    if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS:
+    if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS and ceiling == np.inf:
         for stiffness in (1.0, 3.0, 10.0):
             anneal(
                 problem, prices, walk.target, slots, exposure,
@@ -87,6 +89,7 @@ class _Walk:
         slots: npt.NDArray[np.signedinteger],
         exposure: Floats,
         clicks: float,
+        ceiling: float,
     ) -> None:
         self.problem, self.boost, self.slots, self.exposure = problem, boost.astype(np.float64), slots, exposure
         goals = problem.goals
@@ -94,7 +97,7 @@ class _Walk:
         self.target = goals.target - goals.kind * 5e-10 * np.maximum(1.0, np.abs(goals.target))
         self.start = problem.membership.indptr.astype(np.int64)
         self.ids = problem.membership.indices.astype(np.int64)
-        self.clicks = clicks
+        self.clicks, self.ceiling = clicks, ceiling
         self.penalty = np.ones(len(goals))
         self.rates = np.empty(problem.n_lists, np.float32)
 
@@ -112,7 +115,7 @@ class _Walk:
         if not len(self.target):
             return total
         # cheap moves first: most lists then need no close look
-        limit = 0.1 if refund else 1e-3 * float(np.abs(self.boost).max(initial=0.0))
+        limit = 0.1 if refund else min(1e-3 * float(np.abs(self.boost).max(initial=0.0)), self.ceiling)
         for _ in range(most_rounds):
             missing = self.violation()
             if not refund and missing.sum() <= 0:
@@ -140,5 +143,7 @@ class _Walk:
             elif self.violation().sum() > 0.8 * missing.sum():
                 if limit == np.inf and made < 3:
                     self.penalty[self.violation() > 0] *= 2.0
-                limit = limit * 10.0 if 0.0 < limit < 1e3 else np.inf
+                elif limit == self.ceiling and made == 0:
+                    break
+                limit = min(limit * 10.0 if 0.0 < limit < 1e3 else np.inf, self.ceiling)
         return total

@@ -158,7 +158,9 @@ def evaluate(
     control: Annotated[Path | None, typer.Option(help="Parquet of lists to compare with.")] = None,
     out: Out = None,
     k: Annotated[list[int] | None, typer.Option("--k", help="Cutoff; may be given several times.")] = None,
-    since: Annotated[str | None, typer.Option(help="Test on events from this date on; without it only exposure is measured.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Test on events from this date on; without it only exposure is measured.")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="Test on events before this date.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:

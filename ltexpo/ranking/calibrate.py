@@ -1,4 +1,4 @@
-"""Blend scores + what happened → P(click | examined), in the same order as the scores."""
+"""Blend scores + what happened → P(click | examined), rising with the score."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,18 +42,24 @@ class Calibration:
 
 
 def fit_calibration(
-    scores: npt.NDArray[Any], outcome: npt.NDArray[Any], *, attention: npt.NDArray[Any] | None = None, means: str
+    scores: npt.NDArray[Any],
+    outcome: npt.NDArray[Any],
+    *,
+    attention: npt.NDArray[Any] | None = None,
+    counts: npt.NDArray[Any] | None = None,
+    means: str,
 ) -> Calibration:
     """Isotonic regression of outcome / attention on score with weights attention.
 
-    scores, outcome (0 or 1), attention: (n,). Under the position-based model P(click) = attention · P(click | examined)
+    scores, outcome (0 or 1), attention: (n,); counts (n,) is how many pairs each stands for, none: one. Under the position-based model P(click) = attention · P(click | examined)
     (Richardson et al. 2007) this is the weighted least-squares estimate of the second factor; pairs that were not part
     of a list have attention 1. Pairs are first put into at most 100 bins of equal attention, each smoothed by one
     examination at the overall rate, which keeps probabilities off 0 and 1.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    clicks = np.asarray(outcome, dtype=np.float64)
-    weight = np.ones(len(scores)) if attention is None else np.asarray(attention, dtype=np.float64)
+    each = np.ones(len(scores)) if counts is None else np.asarray(counts, dtype=np.float64)
+    clicks = each * np.asarray(outcome, dtype=np.float64)
+    weight = each if attention is None else each * np.asarray(attention, dtype=np.float64)
     overall = (clicks.sum() + 0.5) / (weight.sum() + 1.0)
     order = np.argsort(scores, kind="stable")
     mass = np.cumsum(weight[order])
@@ -74,5 +80,5 @@ def fit_calibration(
         np.bincount(blocks, weights=total * fitted) / block_mass,
         means,
         len(scores),
-        int(clicks.sum()),
+        int(np.sum(outcome)),
     )

@@ -10,15 +10,13 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.errors import ColumnError, InfeasibleError, LtexpoError
-from ltexpo.rerank.budget import within_budget
 from ltexpo.rerank.certificate import Certificate, certify
 from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.settings import RerankSettings
-from ltexpo.rerank.solve import Solution, solve
+from ltexpo.rerank.solve import Solution, solve, spend
 
 PRICE_COLUMNS = ["group", "value", "kind", "price"]
 
@@ -68,29 +66,20 @@ class ExposureReranker:
         problem = encoded.problem
         start = None if prices is None else match_prices(prices, encoded.table.frame)
 
-        def solved(asked: Problem, warm: npt.NDArray[np.float64] | None) -> Solution:
-            return solve(asked, start=warm, tolerance=self.settings.tolerance, rng=rng)
-
-        solution = solved(problem, start)
-        if not solution.feasible and not self.settings.elastic:
+        solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
+        elastic, budget = self.settings.elastic, self.settings.guardrails.max_click_loss
+        if not solution.feasible and not elastic:
             raise InfeasibleError(_unmet(encoded, solution))
-        reached = 1.0
-        budget = self.settings.guardrails.max_click_loss
-        clicks_before, shown = count_clicks(problem, encoded.plain)
-        if budget is not None and solution.clicks_after < (1 - budget) * clicks_before:
-            reached, solution = within_budget(
-                problem, solution, np.asarray(problem.membership.T @ shown), (1 - budget) * clicks_before, solved
-            )
-            if not self.settings.elastic:
-                raise InfeasibleError(
-                    f"the goals cost more than guardrails.max_click_loss = {budget:.1%} of expected clicks; that pays "
-                    f"for {reached:.0%} of the way to them. Lower the goals, raise max_click_loss, or set "
-                    "elastic: true."
-                )
+        within = budget is None or solution.clicks_after >= (1 - budget) * solution.clicks_before
+        if budget is not None and not within:
+            part = spend(problem, budget, rng=rng)
+            if not elastic:
+                raise InfeasibleError(_too_dear(budget, solution, part))
+            solution = part
         self.fitted_ = self._reranked(
             encoded, solution.slots, solution.prices, started,
-            # The bound of reduced targets bounds lists that meet those, so it is not claimed for the full goals.
-            upper_bound=solution.upper_bound if reached == 1.0 else None,
+            # Under a budget the bound is one of goals that give way: it says nothing about lists that meet them.
+            upper_bound=solution.upper_bound if within else None,
             proved_infeasible=solution.proved_infeasible, passes=solution.passes,
         )
         self.prices_ = self.fitted_.prices
@@ -153,8 +142,8 @@ def rerank(
 
 def _paying_goal(encoded: Encoded, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
     """(I,) the goal with the largest price in size among those that count the item, in words; None without one."""
-    names = np.array([_goal_name(*row) for row in encoded.table.frame[["group", "value", "kind"]].to_numpy()] + [None],
-                     dtype=object)
+    rows = encoded.table.frame[["group", "value", "kind"]].to_numpy()
+    names = np.array([*(_goal_name(*row) for row in rows), None], dtype=object)
     member = encoded.problem.membership.tocoo()
     size = np.abs(prices[member.col])
     order = np.lexsort((-member.col, size))  # the largest comes last, and the last writes
@@ -165,6 +154,15 @@ def _paying_goal(encoded: Encoded, prices: npt.NDArray[np.float64]) -> npt.NDArr
 
 def _goal_name(group: str, value: str | None, kind: str) -> str:
     return f"{group} {kind}" if value is None else f"{group} {value} {kind}"
+
+
+def _too_dear(budget: float, full: Solution, part: Solution) -> str:
+    missing, needed = float(part.shortfall.sum()), float(full.shortfall.sum())
+    return (
+        f"the goals cost {1 - full.clicks_after / full.clicks_before:.1%} of expected clicks, more than "
+        f"guardrails.max_click_loss = {budget:.1%}; that leaves {missing - needed:.4g} units of exposure missing. "
+        "Lower the goals, raise max_click_loss, or set elastic: true for the lists that it pays for."
+    )
 
 
 def _unmet(encoded: Encoded, solution: Solution) -> str:

@@ -18,7 +18,7 @@ class Certificate:
 
     `upper_bound` bounds the expected clicks of ANY lists of these candidates that meet the goals under the same
     guardrails (weak duality), so `gap` = (upper_bound − clicks_after) / upper_bound bounds what a better solver
-    could still win. Applied prices carry no bound: then both are None.
+    could still win. Lists that do not meet the goals carry no bound, nor do applied prices: then both are None.
     """
 
     clicks_before: float

@@ -78,8 +78,8 @@ class ExposureReranker:
             solution = part
         self.fitted_ = self._reranked(
             encoded, solution.slots, solution.prices, started,
-            # Under a budget the bound is one of goals that give way: it says nothing about lists that meet them.
-            upper_bound=solution.upper_bound if within else None,
+            # The bound is one of lists that meet the goals: where these give way, it says nothing about the lists.
+            upper_bound=solution.upper_bound if within and solution.feasible else None,
             proved_infeasible=solution.proved_infeasible, passes=solution.passes,
         )
         self.prices_ = self.fitted_.prices

@@ -2,7 +2,7 @@
 
 Both controllers serve a list exactly as the batch re-ranker does at the prices of that moment, under the same
 guardrails, and pace every goal towards what it still lacks: target rate = (target - achieved so far) / (exposure
-expected still to come). This corrects itself: what noise or a shift of traffic left undone is asked of the lists to come.
+expected still to come). This corrects itself: what noise or a shift of traffic left undone is asked of later lists.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 POINTS = 200
 """Samples of a trajectory."""
+INTERVALS = 2000
+"""Updates of a PID over a period."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,8 @@ class Controller:
             amount=np.zeros(batch * problem.k),
             batch=batch,
         )
-        self._spare = (np.empty(problem.k, np.float32), *(np.empty(problem.k, np.int64) for _ in range(3)))
+        self._adjusted = np.empty(problem.k, np.float32)
+        self._chosen, self._plain, self._spare = np.empty((3, problem.k), np.int64)
 
     @property
     def prices(self) -> Floats:
@@ -154,9 +157,10 @@ class Controller:
             indptr=np.array([0, len(codes)]), items=codes[order], scores=values[order],
             boostable=np.empty(0, np.bool_) if boostable is None else np.asarray(boostable, np.bool_)[order],
         )
-        adjusted, chosen, plain, spare = self._spare
-        n = serve(self.state, lists, 0, len(codes), float(weight), adjusted, chosen, plain, spare)
-        return np.asarray(order[chosen[:n]])
+        n = serve(
+            self.state, lists, 0, len(codes), float(weight), self._adjusted, self._chosen, self._plain, self._spare
+        )
+        return np.asarray(order[self._chosen[:n]])
 
 
 class DualController(Controller):
@@ -169,7 +173,7 @@ class DualController(Controller):
     """
 
     def __init__(
-        self, problem: Problem, *, expected_exposure: float | None = None, step: float = 1.0, batch: int = 1,
+        self, problem: Problem, *, expected_exposure: float | None = None, step: float = 0.5, batch: int = 1,
         start: Floats | None = None,
     ) -> None:
         if not step > 0:
@@ -187,6 +191,8 @@ class DualController(Controller):
 class PidController(Controller):
     """PID on the relative deviation of each group's exposure from what is due in an interval of `batch` lists.
 
+    By default a period has `INTERVALS` intervals.
+
     Price = spread × (kp × smoothed error + ki × Σ errors + kd × change of the smoothed error), as advertising platforms
     pace budgets (Zhang et al. 2016, "Feedback control of real-time display advertising"); for its kinship with mirror
     descent see Balseiro, Lu, Mirrokni & Sivan 2022 (arXiv 2202.06152). Errors are cut at ±`most_error`, a price moves
@@ -194,14 +200,17 @@ class PidController(Controller):
     """
 
     def __init__(
-        self, problem: Problem, *, expected_exposure: float | None = None, batch: int = 500,
-        start: Floats | None = None, kp: float = 0.05, ki: float = 0.02, kd: float = 0.0, smoothing: float = 0.2,
+        self, problem: Problem, *, expected_exposure: float | None = None, batch: int | None = None,
+        start: Floats | None = None, kp: float = 0.05, ki: float = 0.05, kd: float = 0.0, smoothing: float = 0.2,
         most_error: float = 2.0, most_step: float = 0.1,
     ) -> None:
         if min(kp, ki, kd) < 0 or not 0 < smoothing <= 1 or not (most_error > 0 and most_step > 0):
             raise InputError("gains must be ≥ 0, smoothing in (0, 1], most_error and most_step above 0.")
+        expected = expected_exposure_of(problem, expected_exposure)
+        if batch is None:
+            batch = int(np.clip(expected / problem.attention.sum() / INTERVALS, 1, 1000))
         super().__init__(
-            problem, expected_exposure=expected_exposure_of(problem, expected_exposure), batch=batch, start=start,
+            problem, expected_exposure=expected, batch=batch, start=start,
             rate=np.zeros(len(problem.goals)), pid=np.array([kp, ki, kd, smoothing, most_error, most_step]),
         )
 
@@ -210,7 +219,7 @@ def expected_exposure_of(problem: Problem, given: float | None) -> float:
     """`given`, or the exposure of the problem's own lists; raises `InputError` if that is nothing."""
     expected = problem.total_exposure if given is None else float(given)
     if not (np.isfinite(expected) and expected > 0):
-        raise InputError(f"expected_exposure is {expected}; give what the whole period will show (lists × Σ attention).")
+        raise InputError(f"expected_exposure is {expected}; give what the period will show (lists × Σ attention).")
     return expected
 
 

@@ -22,7 +22,7 @@ class State(NamedTuple):
     """Everything a controller knows, as arrays that the kernels write into."""
 
     totals: npt.NDArray[np.float64]
-    """(9,) clock, exposure left, Σ spread of lists, lists, ceiling, clicks; exposure, lists, slots of the open batch."""
+    """(9,) clock, exposure left, Σ spread, lists, ceiling, clicks; then exposure, lists and slots of the open batch."""
     price: npt.NDArray[np.float64]
     """(G,) price at the goal's own clock."""
     clock: npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ def serve(state, lists, lo, hi, weight, adjusted, chosen, plain, spare):
     totals = state.totals
     if hi > lo:
         # the distance that a boost has to bridge
-        totals[SPREAD_SUM] += lists.scores[lo] - lists.scores[lo + (hi - lo - 1) // 2]
+        totals[SPREAD_SUM] += lists.scores[lo] - lists.scores[lo + (hi - lo) // 2]
         totals[CEILING] = max(totals[CEILING], lists.scores[lo] - lists.scores[hi - 1])
     totals[LISTS] += 1.0
     most = np.float32(-np.inf)
@@ -115,16 +115,26 @@ def _update_dual(state):
     given = totals[PENDING]
     spread = totals[SPREAD_SUM] / totals[LISTS]
     # past the expected end, what is left is due at once
-    totals[CLOCK] += spread * given / max(totals[EXPOSURE_LEFT], given, 1e-12)
+    ticks = spread * given / max(totals[EXPOSURE_LEFT], given, 1e-12)
+    later = totals[CLOCK] + ticks
+    for n in range(int(totals[BUFFERED])):
+        item = state.shown[n]
+        for t in range(state.start[item], state.start[item + 1]):
+            g = state.goals[t]
+            if state.clock[g] < later:
+                # the drift of this batch is projected together with what the batch gave
+                state.price[g] = price_now(state, g) + state.rate[g] * max(state.left[g], 0.0) * ticks
+                state.clock[g] = later
+            state.price[g] -= state.rate[g] * spread * state.amount[n]
+    totals[CLOCK] = later
+    _settle(state)
     for n in range(int(totals[BUFFERED])):
         item = state.shown[n]
         for t in range(state.start[item], state.start[item + 1]):
             g = state.goals[t]
             low = 0.0 if state.kind[g] > 0 else -totals[CEILING]
-            state.price[g] = max(price_now(state, g) - state.rate[g] * spread * state.amount[n], low)
-            state.clock[g] = totals[CLOCK]
-    # only now, so that the drift above was that of the target left before this batch
-    _settle(state)
+            high = totals[CEILING] if state.kind[g] > 0 else 0.0
+            state.price[g] = min(max(state.price[g], low), high)
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltexpo.errors import InputError
-from ltexpo.rerank.pacing import BUFFERED, CLICKS, EXPOSURE_LEFT, LISTS, State, price_now, serve, serve_all
+from ltexpo.rerank.pacing import BUFFERED, CEILING, CLICKS, CLOCK, EXPOSURE_LEFT, LISTS, State, serve, serve_all
 from ltexpo.rerank.problem import Problem
 
 Floats = npt.NDArray[np.float64]
@@ -84,6 +84,8 @@ class Controller:
         if prices.shape != (n_goals,) or not np.isfinite(prices).all() or (prices * problem.goals.kind < 0).any():
             raise InputError(f"start must hold {n_goals} finite prices, ≥ 0 for at-least and ≤ 0 for at-most goals.")
         totals = np.zeros(9)
+        # a boost beyond the widest list decides nothing more; prices of an earlier period may have seen wider ones
+        totals[CEILING] = np.abs(prices).max(initial=0.0)
         totals[EXPOSURE_LEFT] = expected_exposure_of(problem, expected_exposure)
         member = problem.membership
         self.state = State(
@@ -109,7 +111,9 @@ class Controller:
     @property
     def prices(self) -> Floats:
         """(G,) prices that the next list is served at, in clicks per exposure."""
-        return np.array([price_now(self.state, g) for g in range(len(self.problem.goals))])
+        state = self.state
+        drift = state.rate * np.maximum(state.left, 0.0) * (state.totals[CLOCK] - state.clock)
+        return np.asarray(np.minimum(state.price + drift, np.where(state.kind > 0, state.totals[CEILING], 0.0)))
 
     @property
     def achieved(self) -> Floats:

@@ -19,6 +19,7 @@ from ltexpo.config import Settings, documented_yaml, read_settings
 from ltexpo.errors import LtexpoError
 from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
+from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
@@ -40,6 +41,7 @@ JOBS: dict[str, type[Settings]] = {
     "recommend": RecommendJob,
     "rerank": RerankJob,
     "explain": ExplainJob,
+    "frontier": FrontierJob,
     "evaluate": EvaluateJob,
     "simulate": SimulateJob,
     "report": ReportJob,
@@ -149,6 +151,21 @@ def explain(
     """Show one list before and after: who was promoted for which goal, and what it costs."""
     job = read_settings(ExplainJob, config, {"data": data, "rankings": rankings, "request": request})
     _say(run_explain(job))
+
+
+@app.command()
+def frontier(
+    data: Data = None,
+    candidates: Annotated[Path | None, typer.Option(help="Parquet of scored candidates.")] = None,
+    out: Out = None, k: K = None,
+    n_points: Annotated[int | None, typer.Option(help="Tail shares to solve for.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """What every tail share would cost in clicks: frontier.parquet and frontier.json."""
+    job = read_settings(FrontierJob, config, {
+        "data": data, "candidates": candidates, "out": out, "k": k, "n_points": n_points, "seed": seed,
+    })
+    _say(run_frontier(job))
 
 
 @app.command()

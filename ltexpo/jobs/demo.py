@@ -27,7 +27,7 @@ class DemoJob(Settings):
     """Days of its history; the last two are held out to test on."""
     k: int = Field(10, ge=1, le=10)
     """Length of the final lists."""
-    tail_share: float = Field(0.2, ge=0, le=1)
+    tail_share: float = Field(0.1, ge=0, le=1)
     """Goal: at least this share of all exposure for tail and new products."""
 
 
@@ -43,6 +43,7 @@ def run_demo(job: DemoJob) -> Path:
         "seed": job.seed,
         "recommend": {"until": since},
         "rerank": {"k": job.k, "goals": [{"group": "tail", "min_share": job.tail_share}]},
+        "frontier": {},
         "evaluate": {"since": since, "k": (job.k,)},
         "simulate": {},
         "report": {"title": "A made shop"},

@@ -9,12 +9,14 @@ from pydantic import Field
 
 from ltexpo.config import Settings, check_settings
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
+from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.importing import ImportJob, run_import
 from ltexpo.jobs.recommending import CANDIDATES_FILE, RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import CONTROL_FILE, RANKINGS_FILE, RerankJob, run_rerank
 from ltexpo.jobs.simulating import SimulateJob, run_simulate
 from ltexpo.progress import stage
+from ltexpo.rerank import RerankSettings
 
 StepSettings = dict[str, Any] | None
 
@@ -32,6 +34,8 @@ class Pipeline(Settings):
     """Settings of 'ltexpo recommend'."""
     rerank: StepSettings = None
     """Settings of 'ltexpo rerank'."""
+    frontier: StepSettings = None
+    """Settings of 'ltexpo frontier'; goals and guardrails it does not name are those of rerank."""
     evaluate: StepSettings = None
     """Settings of 'ltexpo evaluate'."""
     simulate: StepSettings = None
@@ -55,6 +59,8 @@ _STEPS = (
     _Step("recommend", RecommendJob, run_recommend, _DATA | {"out": "candidates"}),
     _Step("rerank", RerankJob, run_rerank,
           _DATA | {"candidates": f"candidates/{CANDIDATES_FILE}", "out": "rankings"}),
+    _Step("frontier", FrontierJob, run_frontier,
+          _DATA | {"candidates": f"candidates/{CANDIDATES_FILE}", "out": "frontier"}),
     _Step("evaluate", EvaluateJob, run_evaluate,
           _DATA | {"rankings": f"rankings/{RANKINGS_FILE}", "control": f"rankings/{CONTROL_FILE}",
                    "out": "evaluation"}),
@@ -75,6 +81,9 @@ def run_pipeline(pipeline: Pipeline, *, source: str = "pipeline") -> dict[str, o
         wired: dict[str, Any] = {name: pipeline.out / path for name, path in step.paths.items()}
         if "seed" in step.model.model_fields:
             wired["seed"] = pipeline.seed
+        if step.name == "frontier":
+            shared = (pipeline.rerank or {}).items()
+            wired |= {name: value for name, value in shared if name in RerankSettings.model_fields}
         jobs.append((step, check_settings(step.model, wired | given, f"{source}, {step.name}")))
     results = {}
     for step, job in jobs:

@@ -3,11 +3,14 @@
 import datetime as dt
 from pathlib import Path
 
+import pandas as pd
+
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
 from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.data.tail import TailSpec
 from ltexpo.jobs.job import TRAINED_UNTIL, DataJob, trained_until, training_tiers
 from ltexpo.rerank import Explanation, ExposureReranker, Reranked, RerankSettings, explain, promotions, rerank
 
@@ -36,11 +39,8 @@ def run_rerank(job: RerankJob) -> Reranked:
     inputs = (job.data, job.candidates, job.prices, job.warm_start)
     # First, so that a job that cannot write is refused before it works.
     with output_folder(job.out, verb="rerank", inputs=inputs) as folder:
-        dataset = Dataset.load(job.data)
+        items, until = catalogue_with_tiers(job.data, job.candidates, job.tail, job.until)
         candidates = read_frame(job.candidates)
-        until = trained_until(job.candidates) if job.until is None else str(as_utc(job.until))
-        tiers = training_tiers(dataset, job.tail, until)
-        items = dataset.items.assign(tier=tiers[Columns.Tier].to_numpy())
         if job.prices is not None:
             result = ExposureReranker(job).apply_prices(candidates, read_frame(job.prices), items=items)
         else:
@@ -55,6 +55,15 @@ def run_rerank(job: RerankJob) -> Reranked:
         counted = "all events" if until is None else f"events before {until}"
         write_json({**result.certificate.to_dict(), "tiers_from": counted, "seed": job.seed}, folder / CERTIFICATE_FILE)
     return result
+
+
+def catalogue_with_tiers(
+    data: Path, candidates: Path, tail: TailSpec, until: str | dt.date | None
+) -> tuple[pd.DataFrame, str | None]:
+    """Items with their tier, and the moment before which events counted: `until`, else what `candidates` notes."""
+    dataset = Dataset.load(data)
+    moment = trained_until(candidates) if until is None else str(as_utc(until))
+    return dataset.items.assign(tier=training_tiers(dataset, tail, moment)[Columns.Tier].to_numpy()), moment
 
 
 class ExplainJob(Settings):

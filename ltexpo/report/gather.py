@@ -24,6 +24,8 @@ CANDIDATES_FILE = Path("candidates/candidates.parquet")
 CANDIDATES_FACTS_FILE = Path("candidates/recommend.json")
 METRICS_FILE = Path("evaluation/metrics.parquet")
 METRICS_FACTS_FILE = Path("evaluation/metrics.json")
+FRONTIER_FILE = Path("frontier/frontier.parquet")
+FRONTIER_FACTS_FILE = Path("frontier/frontier.json")
 EXPERIMENT_FILE = Path("experiment/experiment.parquet")
 EXPERIMENT_FACTS_FILE = Path("experiment/experiment.json")
 
@@ -51,6 +53,9 @@ class Facts:
     certificate: Mapping[str, Any]
     promotions: pd.DataFrame | None
     """request_id, item_id, rank_before, rank, goal, price, displaced, clicks_given_up."""
+    frontier: pd.DataFrame | None
+    """share, loss, loss_low, loss_high, feasible: what every tail share would cost."""
+    frontier_facts: Mapping[str, Any]
     experiment: pd.DataFrame | None
     """metric, control, treatment, difference, low, high, relative, relative_low, relative_high, p_value."""
     experiment_facts: Mapping[str, Any]
@@ -95,6 +100,8 @@ def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None)
         rankings=rankings,
         certificate=certificate,
         promotions=_frame(run / PROMOTIONS_FILE, ("item_id", "rank", "goal", "displaced", "clicks_given_up")),
+        frontier=_frame(run / FRONTIER_FILE, ("share", "loss", "loss_low", "loss_high", "feasible")),
+        frontier_facts=_json(run / FRONTIER_FACTS_FILE),
         experiment=_frame(run / EXPERIMENT_FILE, ("metric", "control", "treatment", "relative", "relative_low")),
         experiment_facts=_json(run / EXPERIMENT_FACTS_FILE),
         evaluation=_frame(run / METRICS_FILE, ("arm", "metric", "k", "tier", "value", "low", "high")),

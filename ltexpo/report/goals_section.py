@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ltexpo.columns import Columns
-from ltexpo.report.gather import Facts
+from ltexpo.report.figures import frontier_figure
+from ltexpo.report.gather import IN_TAIL, Facts
 from ltexpo.report.markup import Html, html, row, table
 from ltexpo.report.words import NONE, count, number, percent, plural, signed
 
@@ -55,9 +57,39 @@ def goals_section(facts: Facts) -> Html:
         rest = f" The {plural(len(goals) - len(dear), 'goal')} of lower price stand in certificate.json."
     return html(
         "<p>The price of a goal is what one more unit of its exposure costs in expected clicks; at a price of 0 the "
-        "goal is met by itself.{rest}</p>{goals}{boosts}",
-        rest=rest, goals=table("Goals by price", ["goal", "asked", "before", "after", "price", "met"], rows),
+        "goal is met by itself.{rest}</p>{goals}{frontier}{boosts}",
+        rest=rest, frontier=_frontier(facts),
+        goals=table("Goals by price", ["goal", "asked", "before", "after", "price", "met"], rows),
         boosts=_boosts(facts),
+    )
+
+
+def _frontier(facts: Facts) -> Html:
+    points = facts.frontier
+    if points is None:
+        return html(
+            '<p class="missing">What other tail shares would cost was not worked out. <code>ltexpo frontier</code> '
+            "does.</p>"
+        )
+    points = points[points["feasible"]].reset_index(drop=True)
+    if len(points) < 2:
+        return Html("")
+    exposure = facts.rankings[Columns.Exposure].to_numpy(np.float64)
+    share = float(exposure[facts.rankings[IN_TAIL].to_numpy(bool)].sum() / exposure.sum())
+    chosen = (share, float(facts.certificate.get("click_loss", 0.0)))
+    knee = facts.frontier_facts.get("knee_row")
+    told = ""
+    if isinstance(knee, int) and knee < len(points):
+        at = points.iloc[knee]
+        told = (
+            f" The curve bends most at a share of {percent(at['share'])}, which costs {percent(at['loss'], digits=2)}:"
+            " beyond this knee every further point of share costs more than before."
+        )
+    return html(
+        "<h3>What other shares would cost</h3><div class=\"alone\">{figure}</div><p>Each point of the curve is the least that any lists under the "
+        "same guardrails lose, by the ranker’s scores; the band is its 95% interval over users, the dot is where this "
+        "run stands.{told}</p>",
+        figure=frontier_figure(points, chosen=chosen, knee=knee if isinstance(knee, int) and told else None), told=told,
     )
 
 

@@ -110,7 +110,7 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
         )
 
     group = np.arange(len(table), dtype=np.int64)
-    boostable = _confident(checked, scores, request, settings.guardrails)
+    boostable = _confident(checked, scores, request, settings)
     unbounded = Goals(group, np.ones(len(table), np.int8), np.zeros(len(table)))
     problem = build(unbounded, boostable=None if boostable is None else boostable[order])
     kind, target = goal_targets(table, total=problem.total_exposure, attainable=lambda: attainable(problem))
@@ -174,14 +174,18 @@ def _guardrails(
 
 
 def _confident(
-    candidates: pd.DataFrame, scores: npt.NDArray[np.float64], request: npt.NDArray[np.int64], rails: GuardrailSettings
+    candidates: pd.DataFrame, scores: npt.NDArray[np.float64], request: npt.NDArray[np.int64], settings: RerankSettings
 ) -> npt.NDArray[np.bool_] | None:
     """Whether each candidate's lower confidence bound passes the score floors; None when no confidence is asked."""
+    rails = settings.guardrails
     if rails.confidence is None:
         return None
     if Columns.ScoreStd not in candidates.columns:
         raise ColumnError("guardrails.confidence needs 'score_std' in candidates. Add it or remove the guardrail.")
-    lower = scores - rails.confidence * candidates[Columns.ScoreStd].to_numpy(np.float64)
+    raw = candidates[[Columns.Score, Columns.ScoreStd]].to_numpy(np.float64)
+    lower = raw[:, 0] - rails.confidence * raw[:, 1]
+    if settings.score_kind == "logit":  # score_std is in the unit of the score
+        lower = expit(lower)
     best = pd.Series(scores).groupby(request).transform("max").to_numpy()
     passes = np.ones(len(scores), dtype=bool)
     if rails.min_score_ratio is not None:

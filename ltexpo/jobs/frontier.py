@@ -1,0 +1,40 @@
+"""Dataset folder + candidates.parquet → frontier.parquet and frontier.json: what every tail share would cost."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.jobs.job import DataJob
+from ltexpo.jobs.reranking import catalogue_with_tiers
+from ltexpo.rerank import Frontier, RerankSettings, frontier
+
+FRONTIER_TABLE, FRONTIER_FILE = "frontier.parquet", "frontier.json"
+
+
+class FrontierJob(RerankSettings, DataJob):
+    """Settings of 'ltexpo frontier'."""
+
+    candidates: Path
+    """Parquet of scored candidates."""
+    n_points: int = Field(15, ge=2)
+    """Tail shares to solve for, from the plain lists' share to the most that the guardrails allow."""
+    shares: tuple[float, ...] | None = None
+    """The tail shares to solve for, in place of n_points."""
+    out: Path
+    """Folder to write frontier.parquet and frontier.json to."""
+
+
+def run_frontier(job: FrontierJob) -> Frontier:
+    """Solve for every share and write, all or nothing."""
+    with output_folder(job.out, verb="frontier", inputs=(job.data, job.candidates)) as folder:
+        items, _ = catalogue_with_tiers(job.data, job.candidates, job.tail, None)
+        result = frontier(
+            read_frame(job.candidates), items, job, shares=job.shares, n_points=job.n_points, rng=job.seed
+        )
+        write_frame(result.points, folder / FRONTIER_TABLE)
+        write_json({
+            "clicks_before": result.clicks_before, "share_before": result.share_before, "knee_row": result.knee_row,
+            "seed": job.seed, "points": result.points.to_dict("records"),
+        }, folder / FRONTIER_FILE)
+    return result

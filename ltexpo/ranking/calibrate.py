@@ -51,10 +51,11 @@ def fit_calibration(
 ) -> Calibration:
     """Isotonic regression of outcome / attention on score with weights attention.
 
-    scores, outcome (0 or 1), attention: (n,); counts (n,) is how many pairs each stands for, none: one. Under the position-based model P(click) = attention · P(click | examined)
-    (Richardson et al. 2007) this is the weighted least-squares estimate of the second factor; pairs that were not part
-    of a list have attention 1. Pairs are first put into at most 100 bins of equal attention, each smoothed by one
-    examination at the overall rate, which keeps probabilities off 0 and 1.
+    scores, outcome (0 or 1), attention: (n,); counts (n,) is how many pairs each stands for, none: one. Under the
+    position-based model P(click) = attention · P(click | examined) (Richardson et al. 2007) this is the weighted
+    least-squares estimate of the second factor; pairs that were not part of a list have attention 1. Pairs are first
+    put into at most 100 bins of equal attention, each smoothed by one examination at the overall rate, which keeps
+    probabilities off 0 and 1.
     """
     scores = np.asarray(scores, dtype=np.float64)
     each = np.ones(len(scores)) if counts is None else np.asarray(counts, dtype=np.float64)

@@ -135,7 +135,8 @@ def fit_tiers(
             return isotonic(rows)
         each = counts[rows] / counts[rows].mean() if rows.any() else counts[rows]
         ratio = 1.0 if prior is None else prior.get(name, 1.0)
-        return _shrunken(before, scores[rows], each * outcome[rows], each * attention[rows], ratio)
+        typical = scores[rows] if rows.any() else scores
+        return _shrunken(before, typical, scores[rows], each * outcome[rows], each * attention[rows], ratio)
 
     head = isotonic(tier == Tier.Head)
     tail = curve(Tier.Tail, head)
@@ -147,7 +148,20 @@ def _inverse(propensity: npt.NDArray[Any]) -> Floats:
     return np.asarray(1 / np.maximum(propensity, np.median(propensity) / _CAP))
 
 
-def _shrunken(before: Map, scores: Floats, clicks: Floats, examined: Floats, ratio: float) -> Shrunken:
+def _shrunken(before: Map, typical: Floats, scores: Floats, clicks: Floats, examined: Floats, ratio: float) -> Shrunken:
     """Maximum a posteriori of shift and slope; clicks are Poisson with mean examined · probability."""
-    expected = before(scores) if len(scores) else np.array([before.head_rate()])
-    raise NotImplementedError
+    middle = float(logit(before(typical)).mean())
+    away = logit(before(scores)) - middle
+    usual = expit(middle)
+
+    def loss(place: Floats) -> float:
+        level, slope = middle + place[0], place[1]
+        probability = expit(level + slope * away)
+        fit = (examined * probability).sum() - (clicks * np.log(probability)).sum()
+        # As if 10 clicks had been expected at the middle, and `ratio` times as many had come.
+        shrink = _PRIOR_CLICKS * (expit(level) / usual - ratio * np.log(expit(level)))
+        return float(fit + shrink + (slope - _PRIOR_SLOPE) ** 2 / (2 * _PRIOR_SLOPE_STD**2))
+
+    found = minimize(loss, [0.0, _PRIOR_SLOPE], method="L-BFGS-B", bounds=[(-20.0, 20.0), (_LEAST_SLOPE, 5.0)])
+    shift, slope = (float(value) for value in found.x)
+    return Shrunken(before, middle + shift - slope * middle, slope)

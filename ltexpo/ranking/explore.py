@@ -13,21 +13,26 @@ CURIOSITY = 0.05
 that reaches products without history, since nobody could click what was never shown."""
 
 
+def scored(parts: Mapping[str, Csr], weights: Mapping[str, float], in_tail: npt.NDArray[np.bool_]) -> Csr:
+    """Scores of all that the parts reach, CSR (B, I): the head's by `weights`, the tail's with every component at least
+    at weight `CURIOSITY`, so that a tail product that only an unused component reaches has a score too."""
+    curious = {name: max(weight, CURIOSITY) for name, weight in weights.items()}
+    return csr(mixed(parts, weights) @ _diagonal(~in_tail) + mixed(parts, curious) @ _diagonal(in_tail))
+
+
 def with_tail(
     parts: Mapping[str, Csr], weights: Mapping[str, float], in_tail: npt.NDArray[np.bool_], *, k: int, share: float
 ) -> Csr:
     """The `k` best items of each user by the blend, among them the user's ⌊share · k⌋ best of the tail: CSR (B, I).
 
-    parts: name → CSR (B, I); in_tail: (I,). A tail product that the blend itself does not reach is scored with every
-    component at least at weight `CURIOSITY`. Where too few tail products are reached, lists keep what the blend has.
+    parts: name → CSR (B, I); in_tail: (I,). Scores are those of `scored`; beyond its best, a tail product is in the
+    list only if the blend reaches it. Where too few tail products are reached, lists keep what the blend has.
     """
-    total = mixed(parts, weights)
-    curious = mixed(parts, {name: max(weight, CURIOSITY) for name, weight in weights.items()})
-    tail = top_rows(csr(curious @ _diagonal(in_tail)), max(int(share * k), 1))
-    scores = total.maximum(tail)
+    every = scored(parts, weights, in_tail)
+    tail = top_rows(csr(every @ _diagonal(in_tail)), max(int(share * k), 1))
     # Far above every score, so that they are kept whatever their score; its size never enters the score itself.
-    kept = top_rows(csr(scores + (tail > 0).astype(np.float32) * np.float32(1e3)), k)
-    return csr(scores.multiply(kept > 0))
+    kept = top_rows(csr(mixed(parts, weights).maximum(tail) + (tail > 0).astype(np.float32) * np.float32(1e3)), k)
+    return csr(every.multiply(kept > 0))
 
 
 def _diagonal(mask: npt.NDArray[np.bool_]) -> Csr:

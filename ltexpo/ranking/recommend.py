@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltexpo.columns import Columns, Tier
+from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
 from ltexpo.errors import ConfigError, SplitError
 from ltexpo.ranking.blend import POPULARITY_FLOOR, Blend, choose_weights
 from ltexpo.ranking.calibrate import Calibration
+from ltexpo.ranking.calibrate_tiers import TierCalibration, same_for_all
 from ltexpo.ranking.components import choose_components
 from ltexpo.ranking.history import History
 from ltexpo.ranking.holdout import hold_out
@@ -72,20 +73,16 @@ def fit_recommender(
     if calibration is None:
         calibration = _uncalibrated()
     blend = Blend(scorers, weights, pool=pool).fit(history, items)
-    in_tail = (settings.tail.assign(items, events)[Columns.Tier] != Tier.Head).to_numpy()
-    return Recommender(dataset, settings, history, blend, calibration, in_tail, {
-        "weights": weights, **report, "left_out": left_out,
-        "calibration": {
-            "means": calibration.means, "pairs": calibration.pairs, "events": calibration.events,
-            "score": calibration.score.tolist(), "probability": calibration.probability.tolist(),
-        },
+    tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
+    return Recommender(dataset, settings, history, blend, calibration, tier, {
+        "weights": weights, **report, "left_out": left_out, "calibration": calibration.report(),
     })
 
 
-def _uncalibrated() -> Calibration:
-    return Calibration(
+def _uncalibrated() -> TierCalibration:
+    return same_for_all(Calibration(
         np.array([0.5]), np.array([0.5]), "order only: too few clicks or interactions to tell a probability", 0, 0
-    )
+    ))
 
 
 def _training_events(dataset: Dataset, settings: RecommendSettings) -> pd.DataFrame:

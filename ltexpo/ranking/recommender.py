@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from ltexpo.columns import Columns
+from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.ids import IdMap
 from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.progress import track
 from ltexpo.ranking.blend import Blend
-from ltexpo.ranking.calibrate import Calibration
+from ltexpo.ranking.calibrate_tiers import TierCalibration
 from ltexpo.ranking.cold import ColdStart
 from ltexpo.ranking.explore import with_tail
 from ltexpo.ranking.history import History
@@ -32,7 +32,7 @@ class Recommendation:
     """Candidates and how they came about; prints as a small table."""
 
     candidates: pd.DataFrame
-    """request_id (= user_id), user_id, item_id, score, rank: sorted by request_id, rank."""
+    """request_id (= user_id), user_id, item_id, score, rank: sorted by request_id, rank; rank follows the score."""
     report: dict[str, Any]
     """weights, validation (component → ndcg, recall, map), calibration, users, left_out: plain values, JSON-ready."""
 
@@ -60,9 +60,9 @@ class Recommender:
     settings: RecommendSettings
     history: History
     blend: Blend
-    calibration: Calibration
-    in_tail: npt.NDArray[np.bool_]
-    """(I,) whether the item is tail or new, in code order."""
+    calibration: TierCalibration
+    tier: npt.NDArray[np.object_]
+    """(I,) each item's tier, in code order."""
     report: dict[str, Any] = field(default_factory=dict)
 
     def recommend(self, user_ids: "pd.Index[Any] | None" = None, *, part: str | None = None) -> Recommendation:
@@ -74,12 +74,11 @@ class Recommender:
         user = np.concatenate([block[0] for block in blocks])
         ids = pd.Series(wanted[user])
         lengths = np.bincount(user, minlength=len(wanted))
-        scores = np.concatenate([block[2] for block in blocks])
         candidates = pd.DataFrame({
             Columns.Request: ids,
             Columns.User: ids,
             Columns.Item: self.history.item_ids.decode(np.concatenate([block[1] for block in blocks])),
-            Columns.Score: scores if part is not None else self.calibration(scores),
+            Columns.Score: np.concatenate([block[2] for block in blocks]),
             Columns.Rank: np.concatenate([block[3] for block in blocks]),
         })
         counts = {
@@ -109,7 +108,10 @@ class Recommender:
             cold_lists = cold.lists(wanted[start + strangers], self._cold_weight(part))
             rows = np.argsort(np.concatenate([known, strangers]), kind="stable")
             both = csr(sparse.vstack([lists, cold_lists], format="csr")[rows])
-            yield _ranked(both, start)
+            user, item, score = _entries(both)
+            if part is None:
+                score = self.calibration(score, self.tier[item])
+            yield _ranked(user, item, score, start)
 
     def _scores(self, users: npt.NDArray[np.int64], skip: Csr | None, part: str | None) -> Csr:
         k = self.settings.k
@@ -117,20 +119,26 @@ class Recommender:
             if not self.settings.explore:
                 return self.blend.score(users, k, skip=skip)
             parts = self.blend.parts(users, skip=skip)
-            return with_tail(parts, self.blend.weights, self.in_tail, k=k, share=self.settings.explore)
+            return with_tail(parts, self.blend.weights, self.tier != Tier.Head, k=k, share=self.settings.explore)
         return next(scorer for scorer in self.blend.scorers if scorer.name == part).score(users, k, skip=skip)
 
     def _cold_weight(self, part: str | None) -> float:
         return float(self.blend.weights["popularity"]) if part is None else 1.0
 
 
-def _ranked(scores: Csr, first_user: int) -> tuple[npt.NDArray[Any], ...]:
-    """User row, item code, score and rank of every stored entry, best first; ties by item code."""
-    lengths = np.diff(scores.indptr)
-    user = np.repeat(np.arange(scores.shape[0]), lengths)
-    order = np.lexsort((scores.indices, -scores.data, user))
-    rank = np.arange(len(user)) - np.repeat(scores.indptr[:-1], lengths) + 1
-    return user + first_user, scores.indices[order], scores.data[order].astype(np.float64), rank.astype(np.int32)
+def _entries(scores: Csr) -> tuple[npt.NDArray[Any], ...]:
+    """User row, item code and score of every stored entry."""
+    user = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    return user, scores.indices, scores.data.astype(np.float64)
+
+
+def _ranked(
+    user: npt.NDArray[Any], item: npt.NDArray[Any], score: npt.NDArray[np.float64], first_user: int
+) -> tuple[npt.NDArray[Any], ...]:
+    """The same with each entry's rank, best first within a user; ties by item code."""
+    order = np.lexsort((item, -score, user))
+    rank = np.arange(len(user)) - np.searchsorted(user, user) + 1
+    return user + first_user, item[order], score[order], rank.astype(np.int32)
 
 
 def _listed_users(path: Path) -> "pd.Index[Any]":

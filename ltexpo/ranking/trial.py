@@ -7,17 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ltexpo.columns import Columns, EventKind
+from ltexpo.columns import Columns, EventKind, Tier
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.ranking.blend import Blend, Validation, mixed
-from ltexpo.ranking.calibrate import Calibration, fit_calibration
+from ltexpo.ranking.calibrate_tiers import TierCalibration, fit_tiers
+from ltexpo.ranking.explore import scored, with_tail
 from ltexpo.ranking.history import History
 from ltexpo.ranking.holdout import Holdout
 from ltexpo.ranking.settings import RecommendSettings
 from ltexpo.ranking.sparse import Csr, csr, top_rows
-
-_MIN_EVENTS = 50
-"""Fewer clicks or interactions than this cannot tell a probability."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,8 @@ class Trial:
     """Later events of users with a history in the earlier part."""
     users: npt.NDArray[np.int64]
     """(B,) codes of the drawn users who act in the later part."""
+    tier: npt.NDArray[np.object_]
+    """(I,) tier of each item in the earlier part, in code order."""
     parts: dict[str, Csr]
     taken: Csr
     rng: np.random.Generator
@@ -41,7 +41,9 @@ class Trial:
     ) -> Self:
         """Fit `blend` on the earlier events of `holdout`, and score some of the users who act later."""
         history = History.of(items, holdout.earlier, event_weights=settings.event_weights)
-        blend = blend.fit(history, history.in_code_order(items))
+        items = history.in_code_order(items)
+        blend = blend.fit(history, items)
+        tier = settings.tail.assign(items, holdout.earlier)[Columns.Tier].to_numpy(dtype=object)
         later = holdout.later[holdout.later[Columns.User].isin(history.user_ids.ids)]
         acted = later[later[Columns.Event].map(settings.event_weights).fillna(0.0) > 0]
         user, item = history.user_ids.codes(acted[Columns.User]), history.item_ids.codes(acted[Columns.Item])
@@ -55,19 +57,22 @@ class Trial:
         if skip is not None:
             taken = taken - taken.multiply(skip > 0)
             taken.eliminate_zeros()
-        return cls(settings, blend, history, later, users, blend.parts(users, skip=skip), taken, rng)
+        return cls(settings, blend, history, later, users, tier, blend.parts(users, skip=skip), taken, rng)
 
     def validation(self, k: int) -> Validation:
         """The users' candidates, ready to be judged at `k` under many weights."""
         return Validation(self.parts, self.taken, k=k)
 
-    def calibration(self, weights: dict[str, float], *, attention: str | tuple[float, ...]) -> Calibration | None:
+    def calibration(
+        self, weights: dict[str, float], *, attention: str | tuple[float, ...]
+    ) -> TierCalibration | None:
         """From impressions where enough of them met a candidate, else from interactions; None when neither tells."""
         return self._from_impressions(weights, attention) or self._from_interactions(weights)
 
     def _from_impressions(
         self, weights: dict[str, float], attention: str | tuple[float, ...]
-    ) -> Calibration | None:
+    ) -> TierCalibration | None:
+        """Of all impressions that the components reach: too few are of what would be a candidate."""
         later = self.later
         if Columns.Rank not in later.columns or Columns.Request not in later.columns:
             return None
@@ -81,32 +86,61 @@ class Trial:
         code = self.history.user_ids.codes(shown[Columns.User])
         shown, code = shown[np.isin(code, users)], code[np.isin(code, users)]
         skip = self.history.seen()[users] if self.settings.exclude_seen else None
-        scores = mixed(self.blend.parts(users, skip=skip), weights)
+        parts = self.blend.parts(users, skip=skip)
+        scores = scored(parts, weights, self._in_tail()) if self.settings.explore else mixed(parts, weights)
         item = self.history.item_ids.codes(shown[Columns.Item])
         score = np.asarray(scores[np.searchsorted(users, code), item]).ravel()
         pair = [Columns.Request, Columns.Item]
         clicks = later.loc[later[Columns.Event] == EventKind.Click, pair]
         clicked = pd.MultiIndex.from_frame(shown[pair]).isin(pd.MultiIndex.from_frame(clicks))
         rank = shown[Columns.Rank].to_numpy(dtype=np.int64)
+        examined = np.maximum(attention_weights(attention, int(rank.max()))[rank - 1], 1e-6)
+        propensity = _propensity(shown)
         met = score > 0
-        if clicked[met].sum() < _MIN_EVENTS:
-            return None
-        curve = attention_weights(attention, int(rank.max()))
-        return fit_calibration(
-            score[met], clicked[met], attention=np.maximum(curve[rank[met] - 1], 1e-6),
-            means="P(click | examined), from logged impressions under the position-based model",
+        tier = self.tier[item]
+        return fit_tiers(
+            score[met], clicked[met], tier[met], attention=examined[met],
+            propensity=None if propensity is None else propensity[met],
+            prior={Tier.New: _ratio(clicked, examined, tier)},
+            means="P(click | examined) by tier, from logged impressions under the position-based model"
+            + ("" if propensity is None else ", weighted by inverse propensity"),
         )
 
-    def _from_interactions(self, weights: dict[str, float]) -> Calibration | None:
-        scores = top_rows(mixed(self.parts, weights), self.settings.k)
+    def _from_interactions(self, weights: dict[str, float]) -> TierCalibration | None:
+        share, k = self.settings.explore, self.settings.k
+        if share:
+            scores = with_tail(self.parts, weights, self._in_tail(), k=k, share=share)
+        else:
+            scores = top_rows(mixed(self.parts, weights), k)
         rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
-        taken = np.asarray(self.taken[rows, scores.indices]).ravel() > 0
-        if taken.sum() < _MIN_EVENTS:
-            return None
-        return fit_calibration(
-            scores.data, taken,
-            means="P(the user takes the item in the validation period | the user comes back): no usable impressions",
+        return fit_tiers(
+            scores.data, np.asarray(self.taken[rows, scores.indices]).ravel() > 0, self.tier[scores.indices],
+            means="P(the user takes the item in the validation period | the user comes back) by tier: "
+            "no usable impressions",
         )
+
+    def _in_tail(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.tier != Tier.Head)
+
+
+def _propensity(shown: pd.DataFrame) -> npt.NDArray[np.float64] | None:
+    """Of every impression; None where one lacks it, as a part of them would stand for an unknown part."""
+    if Columns.Propensity not in shown.columns:
+        return None
+    propensity = shown[Columns.Propensity].to_numpy(dtype=np.float64)
+    return propensity if bool((propensity > 0).all()) else None
+
+
+def _ratio(
+    clicked: npt.NDArray[np.bool_], examined: npt.NDArray[np.float64], tier: npt.NDArray[np.object_]
+) -> float:
+    """How much less new products are clicked than tail products over all impressions, candidates or not; at most 1."""
+    rates = {}
+    for name in (Tier.Tail, Tier.New):
+        here = tier == name
+        # Ten examinations at one in ten keep a tier that was hardly shown from saying much.
+        rates[name] = (clicked[here].sum() + 1.0) / (examined[here].sum() + 10.0)
+    return float(min(rates[Tier.New] / rates[Tier.Tail], 1.0))
 
 
 def _drawn(codes: npt.NDArray[np.int64], n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

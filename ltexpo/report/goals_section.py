@@ -86,10 +86,11 @@ def _frontier(facts: Facts) -> Html:
             " beyond this knee every further point of share costs more than before."
         )
     return html(
-        "<h3>What other shares would cost</h3><div class=\"alone\">{figure}</div><p>Each point of the curve is the least that any lists under the "
-        "same guardrails lose, by the ranker’s scores; the band is its 95% interval over users, the dot is where this "
-        "run stands.{told}</p>",
-        figure=frontier_figure(points, chosen=chosen, knee=knee if isinstance(knee, int) and told else None), told=told,
+        '<h3>What other shares would cost</h3><div class="alone">{figure}</div>'
+        "<p>Each point of the curve is the least that any lists under the same guardrails lose, by the ranker’s "
+        "scores; the band is its 95% interval over users, the dot is where this run stands.{told}</p>",
+        figure=frontier_figure(points, chosen=chosen, knee=knee if isinstance(knee, int) and told else None),
+        told=told,
     )
 
 

@@ -91,5 +91,5 @@ def test_the_hm_pipeline_runs_on_real_data(shared_data: Path, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     certificate = read_json(tmp_path / "run" / "rankings" / "certificate.json")
     assert certificate["feasible"]
-    assert certificate["gap"] < 0.001
+    assert 0 <= certificate["gap"] < 0.005
     assert (tmp_path / "run" / "report.html").stat().st_size > 50_000

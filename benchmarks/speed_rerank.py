@@ -14,7 +14,6 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit, prange
 
-
 from ltexpo.rerank.evaluate import Evaluator
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.problem import Goals, Problem
@@ -77,7 +76,14 @@ def count_items(items, n_items):
 
 
 def make_instance(
-    n_lists: int, n_candidates: int, n_items: int, n_sellers: int, *, k: int = 20, item_floor: float = 0.0, seed: int = 0
+    n_lists: int,
+    n_candidates: int,
+    n_items: int,
+    n_sellers: int,
+    *,
+    k: int = 20,
+    item_floor: float = 0.0,
+    seed: int = 0,
 ) -> Problem:
     """Tail share 30%, a floor for every seller at half of what its candidates would give, item floors if asked."""
     rng = np.random.default_rng(seed)

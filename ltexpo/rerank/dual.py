@@ -51,18 +51,21 @@ def minimise(
     """
     here = evaluator(box.clip(start))
     damping, quantile = 0.1, 0.3
-    small = 0
+    small = looks = 0
     curvature = Curvature(evaluator, here.prices, quantile)
     for _ in range(most_passes):
         step = _step(curvature, here, box, damping, reach)
         promised = -(here.slack @ step + 0.5 * step @ curvature.times(step))
         if promised <= tolerance * abs(here.value):
-            break
+            # a step that many prices cut short says little: look nearer before stopping
+            if (np.abs(step).max(initial=0.0) < 0.99 * reach and promised > 0) or looks == 3:
+                break
+            looks += 1
+            reach /= 4
+            continue
         there = evaluator(box.clip(here.prices + step))
         gained = here.value - there.value
         ratio = gained / promised
-        if TRACE:
-            print(f"  n={evaluator.n_rows} val={here.value:.6f} promised={promised:.3g} ratio={ratio:.3f} damp={damping:.3g} q={quantile:.3f} h={curvature.width:.3g} reach={reach:.3g} |step|={np.abs(step).max():.3g}")
         if ratio > 0.75:
             damping, reach = damping / 4, reach * 2
         elif ratio < 0.25:
@@ -80,9 +83,6 @@ def minimise(
     return here
 
 
-TRACE = False
-
-
 def _step(curvature: Curvature, here: Point, box: Box, damping: float, reach: float) -> Floats:
     """Minimiser of slack·d + ½ d·(H + damping·diag H)·d over the box and |d| ≤ reach, by CG on the free prices."""
     low = np.maximum(box.low - here.prices, -reach)
@@ -92,16 +92,25 @@ def _step(curvature: Curvature, here: Point, box: Box, damping: float, reach: fl
     weak = np.abs(here.slack) / reach
     added = damping * scale + np.where(scale < weak * 0.1, weak, 0.0) + 1e-12
     step = np.zeros_like(here.prices)
-    free = ~(((low >= 0) & (here.slack > 0)) | ((high <= 0) & (here.slack < 0)))
-    for _ in range(4):
-        residual = -(here.slack + curvature.times(step) + added * step)
-        change = _conjugate_gradients(curvature, added, np.where(free, residual, 0.0), free)
-        wanted = step + change
-        step = np.clip(wanted, low, high)
-        hit = free & (wanted != step)
-        if not hit.any():
+    bent = np.zeros_like(step)
+    lowered = 0.0
+    for _ in range(12):
+        gradient = here.slack + bent
+        free = ~(((step <= low) & (gradient > 0)) | ((step >= high) & (gradient < 0)))
+        change = _conjugate_gradients(curvature, added, np.where(free, -gradient, 0.0), free)
+        share, gained = 1.0, 0.0
+        while share > 1e-3:
+            # projected search (Moré & Toraldo 1991): shorten until the model falls
+            trial = np.clip(step + share * change, low, high)
+            turned = curvature.times(trial) + added * trial
+            gained = float(-(here.slack @ (trial - step)) - 0.5 * (trial @ turned - step @ bent))
+            if gained > 0:
+                step, bent = trial, turned
+                break
+            share /= 2
+        lowered += max(gained, 0.0)
+        if gained <= 0.01 * lowered:
             break
-        free &= ~hit
     return step
 
 

@@ -6,6 +6,7 @@ integral answer. Size grows with R × C × k: for a few hundred thousand variabl
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,17 +34,16 @@ class ExactAnswer:
 def solve_exact(problem: Problem, *, time_limit: float | None = None) -> ExactAnswer:
     """LP optimum by HiGHS (Huangfu & Hall 2018); `feasible` is False when no randomised lists meet the goals."""
     lp = _Program(problem)
-    options = {} if time_limit is None else {"time_limit": time_limit}
+    options: Any = {} if time_limit is None else {"time_limit": time_limit}
     bounds = np.column_stack([np.zeros(lp.size), lp.upper])
-    result = linprog(
-        -lp.clicks, A_ub=lp.a_ub, b_ub=lp.b_ub, A_eq=lp.a_eq, b_eq=lp.b_eq, bounds=bounds, method="highs", options=options
-    )
+    rows: dict[str, Any] = {"A_ub": lp.a_ub, "b_ub": lp.b_ub, "A_eq": lp.a_eq, "b_eq": lp.b_eq, "bounds": bounds}
+    result: Any = linprog(-lp.clicks, **rows, method="highs", options=options)
     n_goals = len(problem.goals)
     if result.status == 2:
         return ExactAnswer(False, np.nan, np.full(n_goals, np.nan), np.full(n_goals, np.nan))
     if result.status != 0:
         raise LtexpoError(f"HiGHS stopped without an optimum: {result.message}")
-    prices = -np.asarray(result.ineqlin.marginals)[:n_goals] * problem.goals.kind
+    prices: Floats = -np.asarray(result.ineqlin.marginals)[:n_goals] * problem.goals.kind
     return ExactAnswer(True, -float(result.fun), np.asarray(lp.goal_rows @ result.x), prices)
 
 
@@ -70,15 +70,14 @@ class _Program:
         columns = np.arange(self.size)
         slot_row = owner * k + slot
         used = slot_row[slot < filled[owner]]
-        self.a_eq = csr_array(
-            coo_array((np.ones(len(used)), (used, columns[slot < filled[owner]])), shape=(problem.n_lists * k, self.size))
-        )
+        in_use = (np.ones(len(used)), (used, columns[slot < filled[owner]]))
+        self.a_eq = csr_array(coo_array(in_use, shape=(problem.n_lists * k, self.size)))
         self.b_eq = (np.arange(k)[None, :] < filled[:, None]).ravel().astype(np.float64)
 
         member = problem.membership[problem.items[candidate]].tocoo()
         goal_rows = coo_array((seen[member.row], (member.col, member.row)), shape=(len(problem.goals), self.size))
         self.goal_rows = csr_array(goal_rows)
-        rows = [self.goal_rows * -problem.goals.kind[:, None].astype(np.float64)]
+        rows: list[Any] = [self.goal_rows * -problem.goals.kind[:, None].astype(np.float64)]
         sides = [-problem.goals.kind * problem.goals.target]
         rows.append(coo_array((np.ones(self.size), (candidate, columns)), shape=(nnz, self.size)))
         sides.append(np.ones(nnz))
@@ -116,7 +115,7 @@ class _Program:
         return allowed
 
 
-def _stack(rows: list[coo_array]) -> coo_array:
+def _stack(rows: list[Any]) -> coo_array:
     """Rows of sparse matrices on top of one another, columns kept."""
     parts = [coo_array(block) for block in rows]
     offsets = np.cumsum([0] + [block.shape[0] for block in parts])

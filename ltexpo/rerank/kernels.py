@@ -54,7 +54,7 @@ def pass_over(lists, rows, boost, scale, exposure, sums):
         chosen = np.empty(k, np.int64)
         plain = np.empty(k, np.int64)
         spare = np.empty(k, np.int64)
-        total, clicks = 0.0, 0.0
+        total = clicks = np.float64(0.0)
         for t in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
             r = rows[t] if rows.size > 0 else t
             lo, hi = lists.indptr[r], lists.indptr[r + 1]

@@ -62,19 +62,19 @@ def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
 
 
 @njit(cache=True, nogil=True)
-def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen):
-    """Best move of list r → (rate, slot, candidate that moves into it).
+def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, limit, heaviest, reach, top_boost):
+    """Best move of list r with a rate under `limit` → (rate, slot, candidate that moves into it).
 
     Mending: loss of boosted value per unit of violation removed. Refund: that loss per click won, no goal hurt.
     """
     lo, hi = lists.indptr[r], lists.indptr[r + 1]
     weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
-    best, at, who = NONE, -1, -1
+    best, at, who = limit, -1, -1
     n = 0
     while n < slots.shape[1] and slots[r, n] >= 0:
         n += 1
     if n == 0 or weight <= 0.0:
-        return best, at, who
+        return NONE, at, who
     for j in range(lists.protect, n - 1):
         u, v = lo + slots[r, j], lo + slots[r, j + 1]
         down, up = lists.items[u], lists.items[v]
@@ -97,21 +97,27 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
             best, at, who = rate, j, v
     j = n - 1
     if j < lists.protect:
-        return best, at, who
+        return (best if at >= 0 else NONE), at, who
     u = lo + slots[r, j]
     down = lists.items[u]
     amount = weight * lists.attention[j]
     if amount <= 0.0:
-        return best, at, who
+        return (best if at >= 0 else NONE), at, who
+    widest = heaviest * reach
     for v in range(lo, hi):
         if refund and lists.scores[v] <= lists.scores[u]:
+            break
+        # scores fall along the list: with the greatest boost nothing later comes near enough
+        if not refund and boost[down] + lists.scores[u] - top_boost - lists.scores[v] >= best * widest:
             break
         up = lists.items[v]
         if not refund and not (urgent[up] or urgent[down]):
             continue
         gain = np.float64(lists.scores[v]) - np.float64(lists.scores[u])
         margin = max(0.0, boost[down] - boost[up] - gain)
-        if refund and margin >= best * gain:
+        # a move mends at most its amount of every goal it touches
+        most = gain if refund else heaviest * (start[up + 1] - start[up] + start[down + 1] - start[down])
+        if margin >= best * most:
             continue
         inside = False
         for p in range(n):
@@ -126,41 +132,53 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
         rate = margin / gain if refund else amount * margin / -change
         if rate < best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
             best, at, who = rate, j, v
-    return best, at, who
+    return (best if at >= 0 else NONE), at, who
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def score_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rates):
-    """Rate of the best move of every list, exposure as it stands: rates (R,), inf = no move."""
+def score_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rates, limit):
+    """Rate of the best move of every list, exposure as it stands: rates (R,), inf = no move under `limit`."""
+    heaviest, reach, top_boost = penalty.max(), 2 * (start[1:] - start[:-1]).max(), boost.max()
     n_rows = lists.indptr.size - 1
     for c in prange((n_rows + CHUNK - 1) // CHUNK):
         plain = np.empty(slots.shape[1], np.int64)
         chosen = np.empty(slots.shape[1], np.int64)
         for r in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
             found = best_move(
-                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen
+                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, limit, heaviest,
+                reach, top_boost,
             )
             rates[r] = found[0]
 
 
 @njit(cache=True, nogil=True)
 def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rows, rates):
-    """Make the moves of `rows` in order, each list while its best rate stays within 2 × its given rate → moves made.
+    """Make the moves of `rows` in order, each list while its best rate stays within 2 × its given rate → moves made, clicks won.
 
     Changes slots and exposure (G,) in place.
     """
+    heaviest, reach, top_boost = penalty.max(), 2 * (start[1:] - start[:-1]).max(), boost.max()
     plain = np.empty(slots.shape[1], np.int64)
     chosen = np.empty(slots.shape[1], np.int64)
     made = 0
+    won = 0.0
+    wrong = np.zeros(target.size, np.bool_)
+    n_wrong = 0
+    for g in range(target.size):
+        wrong[g] = kind[g] * (target[g] - exposure[g]) > 0.0
+        n_wrong += wrong[g]
     for t in range(rows.size):
+        if n_wrong == 0 and not refund:
+            break
         r = rows[t]
         lo = lists.indptr[r]
         weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
         for _ in range(2 * slots.shape[1]):
             rate, j, v = best_move(
-                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen
-            )
-            if j < 0 or rate > 2.0 * rates[t] + 1e-12:
+                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen,
+                2.0 * rates[t] + 1e-12, heaviest, reach, top_boost,
+            )  # fmt: skip
+            if j < 0:
                 break
             u = lo + slots[r, j]
             amount = weight * lists.attention[j]
@@ -168,12 +186,17 @@ def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, bo
                 amount -= weight * lists.attention[j + 1]
                 slots[r, j + 1] = u - lo
             slots[r, j] = v - lo
-            for s in range(start[lists.items[u]], start[lists.items[u] + 1]):
-                exposure[goals[s]] -= amount
-            for s in range(start[lists.items[v]], start[lists.items[v] + 1]):
-                exposure[goals[s]] += amount
+            for side in range(2):
+                item = lists.items[u] if side == 0 else lists.items[v]
+                for s in range(start[item], start[item + 1]):
+                    g = goals[s]
+                    exposure[g] += amount if side == 1 else -amount
+                    now = kind[g] * (target[g] - exposure[g]) > 0.0
+                    n_wrong += (1 if now else 0) - (1 if wrong[g] else 0)
+                    wrong[g] = now
+            won += amount * (np.float64(lists.scores[v]) - np.float64(lists.scores[u]))
             made += 1
-    return made
+    return made, won
 
 
 @njit(parallel=True, cache=True, nogil=True)

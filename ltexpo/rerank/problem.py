@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,8 +95,8 @@ class Problem:
         """
         rails = guardrails or Guardrails()
         starts = np.ascontiguousarray(indptr, dtype=np.int64)
-        codes = _array(items, np.int32, in_place)
-        values = _array(scores, np.float32, in_place)
+        codes: npt.NDArray[np.int32] = _array(items, np.int32, in_place)
+        values: npt.NDArray[np.float32] = _array(scores, np.float32, in_place)
         slots = np.ascontiguousarray(attention, dtype=np.float64)
         ends = np.ascontiguousarray(group_indptr, dtype=np.int64)
         groups = np.ascontiguousarray(group_ids, dtype=np.int64)
@@ -179,7 +180,7 @@ class Problem:
         return np.asarray(self.membership @ prices, dtype=np.float32)
 
 
-def _array(values: npt.ArrayLike, dtype: type, in_place: bool) -> npt.NDArray[np.generic]:
+def _array(values: npt.ArrayLike, dtype: type, in_place: bool) -> npt.NDArray[Any]:
     return np.ascontiguousarray(values, dtype=dtype) if in_place else np.array(values, dtype=dtype, order="C")
 
 
@@ -212,7 +213,7 @@ def _check_goals(
         raise InputError("goals: group, kind and target must be of one length.")
     if not np.isin(goals.kind, (-1, 1)).all() or not np.isfinite(goals.target).all():
         raise InputError("goals: kind must be +1 (at least) or -1 (at most) and target finite.")
-    if len(group_ids) and int(group_ids.min()) < 0 or len(goals) and int(goals.group.min()) < 0:
+    if int(group_ids.min(initial=0)) < 0 or int(goals.group.min(initial=0)) < 0:
         raise InputError("groups must be coded from 0.")
     for cap in rails.caps:
         if len(cap.codes) != n_items or cap.at_most < 1:

@@ -17,6 +17,10 @@ from ltexpo.rerank.problem import Problem
 
 Floats = npt.NDArray[np.float64]
 
+MOST_ROWS = 20_000
+"""Best rated lists (or a twentieth of all, if more) that one round may change: later ones are rated anew."""
+ENOUGH = 1e-6
+"""Refunds stop when a round wins less than this share of all clicks."""
 ANNEAL_SLOTS = 200_000
 """Above so many slots near ties are dense enough for single swaps."""
 ANNEAL_STEPS = 200
@@ -54,19 +58,20 @@ def round_prices(problem: Problem, prices: Floats, *, most_rounds: int = 60) -> 
     slots = empty_slots(problem)
     boost = problem.boosts(prices)
     choose(problem.lists, boost, slots)
-    exposure = np.asarray(problem.membership.T @ count_clicks(problem, slots)[1])
-    walk = _Walk(problem, boost, slots, exposure)
-    if len(slots) * problem.k <= ANNEAL_SLOTS and len(problem.goals):
+    clicks, shown = count_clicks(problem, slots)
+    exposure = np.asarray(problem.membership.T @ shown)
+    walk = _Walk(problem, boost, slots, exposure, abs(clicks))
+    moves = walk.run(refund=False, most_rounds=most_rounds)
+    if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS:
         for stiffness in (1.0, 3.0, 10.0):
             anneal(
                 problem, prices, walk.target, slots, exposure,
-                steps=ANNEAL_STEPS * len(slots) * problem.k, hot=HOT, stiffness=stiffness, seed=7,
+                steps=ANNEAL_STEPS * slots.size, hot=HOT, stiffness=stiffness, seed=7,
             )  # fmt: skip
-            if TRACE:
-                print("    anneal", walk.violation().sum())
             if walk.violation().sum() <= 0:
                 break
-    moves = walk.run(refund=False, most_rounds=most_rounds)
+        walk.penalty[:] = 1.0
+        moves += walk.run(refund=False, most_rounds=most_rounds)
     moves += walk.run(refund=True, most_rounds=most_rounds)
     clicks, shown = count_clicks(problem, slots)
     return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown, moves)
@@ -81,13 +86,15 @@ class _Walk:
         boost: npt.NDArray[np.float32],
         slots: npt.NDArray[np.signedinteger],
         exposure: Floats,
+        clicks: float,
     ) -> None:
         self.problem, self.boost, self.slots, self.exposure = problem, boost.astype(np.float64), slots, exposure
         goals = problem.goals
-        # a hair inside the target, so that adding the exposure up in another order still finds the goal met
-        self.target = goals.target + goals.kind * 1e-9 * np.maximum(1.0, np.abs(goals.target))
+        # half the tolerance with which a goal counts as met: a target hit exactly must not miss by rounding
+        self.target = goals.target - goals.kind * 5e-10 * np.maximum(1.0, np.abs(goals.target))
         self.start = problem.membership.indptr.astype(np.int64)
         self.ids = problem.membership.indices.astype(np.int64)
+        self.clicks = clicks
         self.penalty = np.ones(len(goals))
         self.rates = np.empty(problem.n_lists, np.float32)
 
@@ -102,6 +109,8 @@ class _Walk:
         a move may pass the violation on to a goal that is easier to mend.
         """
         total = 0
+        # cheap moves first: most lists then need no close look
+        limit = 0.1 if refund else 1e-3 * float(np.abs(self.boost).max(initial=0.0))
         for _ in range(most_rounds):
             missing = self.violation()
             if not refund and missing.sum() <= 0:
@@ -111,18 +120,22 @@ class _Walk:
                 self.problem.lists, self.start, self.ids, self.exposure, self.target,
                 self.problem.goals.kind, self.penalty, urgent, self.boost, refund, self.slots,
             )  # fmt: skip
-            score_moves(*common, self.rates)
+            score_moves(*common, self.rates, limit)
             rows = np.flatnonzero(np.isfinite(self.rates))
+            most = max(MOST_ROWS, len(self.rates) // 20)
+            if len(rows) > most:
+                cut = np.partition(self.rates[rows], most)[most]
+                rows = rows[self.rates[rows] <= cut]
             rows = rows[np.argsort(self.rates[rows], kind="stable")]
-            made = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
-            if TRACE:
-                print("   ", "refund" if refund else "mend", len(rows), "made", made, "missing", missing.sum(), "->", self.violation().sum())
+            made, won = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
             total += made
-            if made == 0 and refund:
-                break
-            if made < 3:
-                self.penalty[self.violation() > 0] *= 2.0
+            if refund:
+                if won <= ENOUGH * self.clicks:
+                    if limit > 1.0:
+                        break
+                    limit = 3.0
+            elif self.violation().sum() > 0.8 * missing.sum():
+                if limit == np.inf and made < 3:
+                    self.penalty[self.violation() > 0] *= 2.0
+                limit = limit * 10.0 if 0.0 < limit < 1e3 else np.inf
         return total
-
-
-TRACE = False

@@ -149,7 +149,7 @@ def _missing(problem: Problem, rounded: Rounded) -> float:
 
 
 def _ray_falls(full: Evaluator, point: Point, spread: float) -> bool:
-    """Whether the dual falls below every possible clicks along the ray of these prices: then no lists meet all goals."""
+    """Whether the dual falls below any possible clicks along the ray of these prices: no lists meet all goals then."""
     problem = full.problem
     worst = float(problem.scores.min()) * problem.total_exposure if len(problem.scores) else 0.0
     # slack for the rounding of boosts to float32

@@ -32,14 +32,17 @@ from ltexpo.rerank.exact import solve_exact
 from ltexpo.rerank.peers import PEERS, Market, Peer
 from ltexpo.rerank.peers.alpha_fair import AlphaFair
 from ltexpo.rerank.peers.greedy import tilted_slots
+from ltexpo.rerank.peers.min_regularizer import MinRegularizer
 from ltexpo.rerank.peers.p_mmf import PMMF
 from ltexpo.rerank.problem import Goals, Problem
 from ltexpo.rerank.solve import Solution, solve
 
 K = 10
+STEPS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SETTINGS: dict[str, list[Peer]] = {
-    "p_mmf": [PMMF(capped=True, step=step) for step in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)],
-    "p_mmf_uncapped": [PMMF(capped=False, step=step) for step in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)],
+    "p_mmf": [PMMF(step=step, weigh_slots=weigh) for step in STEPS for weigh in (False, True)],
+    "p_mmf_uncapped": [PMMF(capped=False, step=step, weigh_slots=weigh) for step in STEPS for weigh in (False, True)],
+    "min_regularizer": [MinRegularizer(weigh_slots=weigh) for weigh in (False, True)],
     "alpha_fair": [AlphaFair(alpha=alpha) for alpha in (0.5, 0.0, -1.0, -2.0, -4.0)],
 }
 """Settings beside the strength that a paper tunes."""
@@ -143,6 +146,16 @@ def sweep(case: Case, name: str) -> Chosen:
     return replace(best[1], tried=tried)
 
 
+def lists_near(case: Case, solution: Solution, n: int = 12) -> Iterable[np.ndarray]:
+    """Lists for prices around the solution's: columns that shorten the way, and prove nothing."""
+    rng = np.random.default_rng(0)
+    prices = np.zeros(case.market.n_groups)
+    prices[case.floors > 0] = solution.prices
+    for _ in range(n):
+        jittered = prices * np.exp(0.1 * rng.standard_normal(len(prices)))
+        yield tilted_slots(case.market, boost=case.market.per_item(jittered))
+
+
 @dataclass(frozen=True)
 class Optimum:
     """LP optimum: value of a master program and upper bound by weak duality, which meet at the optimum."""
@@ -153,7 +166,7 @@ class Optimum:
     seconds: float
 
 
-def column_generation(case: Case, first: Iterable[np.ndarray], *, gap: float = 1e-7, limit: float = 900.0) -> Optimum:
+def column_generation(case: Case, first: Iterable[np.ndarray], *, gap: float = 1e-7, limit: float = 240.0) -> Optimum:
     """The LP over all randomised lists by Dantzig–Wolfe: HiGHS solves the master, a sort of each list prices columns.
 
     A list's vertices are its permutations, so the program has one column a list and permutation and 1,645 + P rows; the
@@ -271,12 +284,21 @@ HEADER = (
 )
 
 
+def settings_of(peer: Peer) -> str:
+    """The swept settings of a peer, for the table."""
+    if isinstance(peer, PMMF):
+        return f"step {peer.step:g}, {'attention' if peer.weigh_slots else 'slots'}, "
+    if isinstance(peer, MinRegularizer):
+        return f"{'attention' if peer.weigh_slots else 'slots'}, "
+    return f"alpha {peer.alpha:g}, " if isinstance(peer, AlphaFair) else ""
+
+
 def compare(case: Case, names: list[str]) -> None:
     problem = case.problem()
     solve(problem)
     solution: Solution = solve(problem)
     plain = PEERS["plain"].rerank(case.market, 0.0)
-    optimum = column_generation(case, [plain, np.asarray(solution.slots, np.int32)])
+    optimum = column_generation(case, [plain, np.asarray(solution.slots, np.int32), *lists_near(case, solution)])
     plain_clicks = case.market.clicks(plain)
     print(f"\n### {case.name}\n")
     print(
@@ -290,9 +312,7 @@ def compare(case: Case, names: list[str]) -> None:
     print(row(case, "**ltexpo**", ours, optimum.bound, solution.seconds), flush=True)
     for name in names:
         chosen = sweep(case, name)
-        extra = {"p_mmf": "step", "p_mmf_uncapped": "step", "alpha_fair": "alpha"}.get(name)
-        setting = f"{extra} {getattr(chosen.peer, extra):g}, " if extra else ""
-        label = f"{name} ({setting}{chosen.strength:.4g})" if name != "plain" else "plain"
+        label = f"{name} ({settings_of(chosen.peer)}{chosen.strength:.4g})" if name != "plain" else "plain"
         print(row(case, label, chosen.slots, optimum.bound, chosen.seconds), flush=True)
 
 

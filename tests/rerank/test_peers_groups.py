@@ -15,7 +15,7 @@ from ltexpo.rerank.peers.fairco import FairCo
 from ltexpo.rerank.peers.fairrec import FairRec
 from ltexpo.rerank.peers.generalised_gini import GeneralisedGini, on_permutahedron
 from ltexpo.rerank.peers.min_regularizer import MinRegularizer
-from ltexpo.rerank.peers.p_mmf import PMMF, project
+from ltexpo.rerank.peers.p_mmf import PMMF, project, slot_weights
 from ltexpo.rerank.peers.peer import Peer
 from ltexpo.rerank.peers.tax_rank import TaxRank
 
@@ -192,3 +192,15 @@ def test_projection_on_the_permutahedron() -> None:
     assert on_permutahedron(np.array([2.0, 2.0]), falling).tolist() == [1.0, 1.0]
     # z = (.8, .4): the hull is the segment from (1.5, .5) to (.5, 1.5), sum 2: nearest (1.2, .8)
     assert on_permutahedron(np.array([0.8, 0.4]), falling) == pytest.approx([1.2, 0.8])
+
+
+def test_slots_may_count_by_attention() -> None:
+    # list 1 shows group 0 in slot 1 and group 1 in slot 2: by slots they are even, by attention (weights 3/2 and 1/2)
+    # group 0 has 2 - 1.5 / 1.5 = 1 left and group 1 2 - .5 / 1.5 = 5/3, so λ = .3 adds .2 to item 3
+    market = Market.build(
+        [0, 2, 5], [0, 1, 0, 2, 3], [0.9, 0.8, 0.9, 0.8, 0.7],
+        attention=[1, 1 / 3], group=[0, 1, 0, 1], popularity=np.ones(4),
+    )  # fmt: skip
+    assert slot_weights(market, True) == pytest.approx([1.5, 0.5])
+    assert MinRegularizer().rerank(market, 0.3)[1].tolist() == [0, 1]
+    assert MinRegularizer(weigh_slots=True).rerank(market, 0.3)[1].tolist() == [0, 2]

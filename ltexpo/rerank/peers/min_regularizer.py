@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from ltexpo.rerank.peers.greedy import best_slots
+from ltexpo.rerank.peers.p_mmf import slot_weights
 from ltexpo.rerank.peers.peer import Array, Market, Slots, checked
 
 
@@ -17,10 +18,11 @@ class MinRegularizer:
     Xu et al., *P-MMF*, WWW 2023, section on baselines: a regulariser on the gap between a provider and the extreme one.
     Left is β_p / (T ρ_p), from K down; the authors' code divides the gap of β by ρ_p afterwards, which is the same for
     equal ρ. `capped` shuts out groups that used up their T K ρ_p slots, as the code does; without it strength 0 is
-    the plain list. Exposure counts slots; ρ = (1 + 1 / P) × due.
+    the plain list. Exposure counts slots, or with `weigh_slots` their attention (mean 1); ρ = (1 + 1 / P) × due.
     """
 
     capped: bool = False
+    weigh_slots: bool = False
     paper: str = "Xu et al., WWW 2023 (baseline)"
     raises: Literal["groups"] = "groups"
     strengths: tuple[float, ...] = (0.0, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
@@ -41,14 +43,17 @@ class MinRegularizer:
         slots = np.empty((market.n_lists, market.k), np.int32)
         active = market.due > 0
         rho = np.where(active, (1.0 + 1.0 / max(int(active.sum()), 1)) * market.due, 1.0)
-        _choose(market.indptr, market.items, market.scores, market.group, active, rho, weight, self.capped, slots)
+        count = slot_weights(market, self.weigh_slots)
+        _choose(
+            market.indptr, market.items, market.scores, market.group, active, rho, count, weight, self.capped, slots
+        )
         return slots
 
 
 @njit(cache=True, nogil=True)
 def _choose(
     indptr: Array, items: Array, scores: Array, group: Array, active: Array, rho: Array,
-    weight: float, capped: bool, slots: Array,
+    count: Array, weight: float, capped: bool, slots: Array,
 ) -> None:  # fmt: skip
     n_lists, k = slots.shape
     left = np.full(rho.size, float(k))
@@ -76,4 +81,4 @@ def _choose(
         for j in range(filled):
             p = group[items[lo + slots[r, j]]]
             if p >= 0 and active[p]:
-                left[p] -= 1.0 / (n_lists * rho[p])
+                left[p] -= count[j] / (n_lists * rho[p])

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from ltexpo.rerank.peers.greedy import best_slots
-from ltexpo.rerank.peers.peer import Array, Market, Slots, checked
+from ltexpo.rerank.peers.peer import Array, Floats, Market, Slots, checked
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,15 @@ class PMMF:
     Then with momentum g = α (β / (T K) - shares of this list) + (1 - α) g, β what is left of γ, and
     μ = argmin Σ ρ² (μ' - μ + η g / ρ²)² over Σ_{p∈S} ρ_p μ'_p ≥ -λ for every set S.
     In x = ρ μ this domain is "negative parts sum to at most λ", so the step is a soft threshold in O(P log P); the
-    authors solve it with a general QP. The list's order is by score and exposure counts slots, both as in the paper.
+    authors solve it with a general QP. The list's order is by score and exposure counts slots, both as in the paper;
+    `weigh_slots` counts a slot by its attention instead (mean 1), for goals in attention.
     The step is η / √T with T lists; ρ = (1 + 1 / P) × due, where the authors' code takes the shares of interactions.
     """
 
     capped: bool = True
     step: float = 1e-3
     momentum: float = 0.1
+    weigh_slots: bool = False
     paper: str = "Xu et al., WWW 2023"
     raises: Literal["groups"] = "groups"
     plain_at_zero: bool = False
@@ -46,9 +48,15 @@ class PMMF:
         step = self.step / np.sqrt(max(market.n_lists, 1))
         _descend(
             market.indptr, market.items, market.scores, market.group, active, rho,
-            weight, step, self.momentum, self.capped, slots,
+            slot_weights(market, self.weigh_slots), weight, step, self.momentum, self.capped, slots,
         )  # fmt: skip
         return slots
+
+
+def slot_weights(market: Market, weigh: bool) -> Floats:
+    """What a slot counts (k,), mean 1: its attention, or all the same."""
+    mean = float(market.attention.mean())
+    return market.attention / mean if weigh and mean > 0 else np.ones(market.k)
 
 
 @njit(cache=True, nogil=True)
@@ -73,7 +81,7 @@ def project(x: Array, weight: float) -> None:
 @njit(cache=True, nogil=True)
 def _descend(
     indptr: Array, items: Array, scores: Array, group: Array, active: Array, rho: Array,
-    weight: float, step: float, momentum: float, capped: bool, slots: Array,
+    count: Array, weight: float, step: float, momentum: float, capped: bool, slots: Array,
 ) -> None:  # fmt: skip
     n_lists, k = slots.shape
     price = np.zeros(rho.size)
@@ -102,8 +110,8 @@ def _descend(
         for j in range(filled):
             p = group[items[lo + slots[r, j]]]
             if p >= 0 and active[p]:
-                shown[p] += 1.0
-                left[p] -= 1.0
+                shown[p] += count[j]
+                left[p] -= count[j]
         for p in range(rho.size):
             if active[p]:
                 pull[p] = momentum * (left[p] / (n_lists * k) - shown[p] / k) + (1.0 - momentum) * pull[p]

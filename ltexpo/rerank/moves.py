@@ -7,13 +7,35 @@ the lists from the best rate on, looks again with the exposure of the moment, an
 answer never depends on the number of threads).
 """
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 from numba import get_thread_id, njit, prange
 
 from ltexpo.rerank.kernels import CHUNK
 from ltexpo.rerank.selection import clicks_of, fits_caps, may_rise, plain_slot, plain_slots
 
 NONE = np.inf
+
+
+class Search(NamedTuple):
+    """What the walk looks for: goals of every item (CSR), targets, what is urgent, and bounds that prune.
+
+    heaviest = greatest penalty, reach = most goals that two items touch, top_boost = greatest boost.
+    """
+
+    start: npt.NDArray[np.int64]
+    goals: npt.NDArray[np.int64]
+    target: npt.NDArray[np.float64]
+    kind: npt.NDArray[np.int8]
+    penalty: npt.NDArray[np.float64]
+    urgent: npt.NDArray[np.bool_]
+    boost: npt.NDArray[np.float64]
+    refund: bool
+    heaviest: float
+    reach: int
+    top_boost: float
 
 
 @njit(cache=True, nogil=True)
@@ -62,11 +84,13 @@ def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
 
 
 @njit(cache=True, nogil=True)
-def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, limit, heaviest, reach, top_boost):
+def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
     """Best move of list r with a rate under `limit` → (rate, slot, candidate that moves into it).
 
     Mending: loss of boosted value per unit of violation removed. Refund: that loss per click won, no goal hurt.
     """
+    start, goals, target, kind, penalty = search.start, search.goals, search.target, search.kind, search.penalty
+    urgent, boost, refund, heaviest = search.urgent, search.boost, search.refund, search.heaviest
     lo, hi = lists.indptr[r], lists.indptr[r + 1]
     weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
     best, at, who = limit, -1, -1
@@ -103,12 +127,12 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
     amount = weight * lists.attention[j]
     if amount <= 0.0:
         return (best if at >= 0 else NONE), at, who
-    widest = heaviest * reach
+    widest = heaviest * search.reach
     for v in range(lo, hi):
         if refund and lists.scores[v] <= lists.scores[u]:
             break
         # scores fall along the list: with the greatest boost nothing later comes near enough
-        if not refund and boost[down] + lists.scores[u] - top_boost - lists.scores[v] >= best * widest:
+        if not refund and boost[down] + lists.scores[u] - search.top_boost - lists.scores[v] >= best * widest:
             break
         up = lists.items[v]
         if not refund and not (urgent[up] or urgent[down]):
@@ -136,28 +160,23 @@ def best_move(lists, start, goals, exposure, target, kind, penalty, urgent, boos
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def score_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rates, limit):
+def score_moves(lists, search, exposure, slots, rates, limit):
     """Rate of the best move of every list, exposure as it stands: rates (R,), inf = no move under `limit`."""
-    heaviest, reach, top_boost = penalty.max(), 2 * (start[1:] - start[:-1]).max(), boost.max()
     n_rows = lists.indptr.size - 1
     for c in prange((n_rows + CHUNK - 1) // CHUNK):
         plain = np.empty(slots.shape[1], np.int64)
         chosen = np.empty(slots.shape[1], np.int64)
         for r in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
-            found = best_move(
-                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen, limit, heaviest,
-                reach, top_boost,
-            )
-            rates[r] = found[0]
+            rates[r] = best_move(lists, search, exposure, slots, r, plain, chosen, limit)[0]
 
 
 @njit(cache=True, nogil=True)
-def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, rows, rates):
-    """Make the moves of `rows` in order, each list while its best rate stays within 2 × its given rate → moves made, clicks won.
+def apply_moves(lists, search, exposure, slots, rows, rates):
+    """Make the moves of `rows` in order, each list while its best rate stays within 2 × its given rate.
 
-    Changes slots and exposure (G,) in place.
+    Returns the moves made and the clicks won. Changes slots and exposure (G,) in place.
     """
-    heaviest, reach, top_boost = penalty.max(), 2 * (start[1:] - start[:-1]).max(), boost.max()
+    start, goals, target, kind = search.start, search.goals, search.target, search.kind
     plain = np.empty(slots.shape[1], np.int64)
     chosen = np.empty(slots.shape[1], np.int64)
     made = 0
@@ -168,16 +187,14 @@ def apply_moves(lists, start, goals, exposure, target, kind, penalty, urgent, bo
         wrong[g] = kind[g] * (target[g] - exposure[g]) > 0.0
         n_wrong += wrong[g]
     for t in range(rows.size):
-        if n_wrong == 0 and not refund:
+        if n_wrong == 0 and not search.refund:
             break
         r = rows[t]
         lo = lists.indptr[r]
         weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
         for _ in range(2 * slots.shape[1]):
-            rate, j, v = best_move(
-                lists, start, goals, exposure, target, kind, penalty, urgent, boost, refund, slots, r, plain, chosen,
-                2.0 * rates[t] + 1e-12, heaviest, reach, top_boost,
-            )  # fmt: skip
+            found = best_move(lists, search, exposure, slots, r, plain, chosen, 2.0 * rates[t] + 1e-12)
+            j, v = found[1], found[2]
             if j < 0:
                 break
             u = lo + slots[r, j]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ltexpo.rerank.anneal import anneal
 from ltexpo.rerank.kernels import CHUNK, choose
-from ltexpo.rerank.moves import apply_moves, measure, score_moves
+from ltexpo.rerank.moves import Search, apply_moves, measure, score_moves
 from ltexpo.rerank.problem import Problem
 
 Floats = npt.NDArray[np.float64]
@@ -53,16 +53,18 @@ def count_clicks(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> tupl
     return float(clicks.sum()), exposure.sum(axis=0) / scale
 
 
-def round_prices(problem: Problem, prices: Floats, *, most_rounds: int = 60) -> Rounded:
-    """Lists for these prices, mended and refunded."""
+def round_prices(
+    problem: Problem, prices: Floats, *, ceiling: float = np.inf, most_rounds: int = 60
+) -> Rounded:
+    """Lists for these prices, mended and refunded; no move may cost more than `ceiling` clicks per missing exposure."""
     slots = empty_slots(problem)
     boost = problem.boosts(prices)
     choose(problem.lists, boost, slots)
     clicks, shown = count_clicks(problem, slots)
     exposure = np.asarray(problem.membership.T @ shown)
-    walk = _Walk(problem, boost, slots, exposure, abs(clicks))
+    walk = _Walk(problem, boost, slots, exposure, abs(clicks), ceiling)
     moves = walk.run(refund=False, most_rounds=most_rounds)
-    if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS:
+    if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS and ceiling == np.inf:
         for stiffness in (1.0, 3.0, 10.0):
             anneal(
                 problem, prices, walk.target, slots, exposure,
@@ -87,6 +89,7 @@ class _Walk:
         slots: npt.NDArray[np.signedinteger],
         exposure: Floats,
         clicks: float,
+        ceiling: float,
     ) -> None:
         self.problem, self.boost, self.slots, self.exposure = problem, boost.astype(np.float64), slots, exposure
         goals = problem.goals
@@ -94,7 +97,7 @@ class _Walk:
         self.target = goals.target - goals.kind * 5e-10 * np.maximum(1.0, np.abs(goals.target))
         self.start = problem.membership.indptr.astype(np.int64)
         self.ids = problem.membership.indices.astype(np.int64)
-        self.clicks = clicks
+        self.clicks, self.ceiling = clicks, ceiling
         self.penalty = np.ones(len(goals))
         self.rates = np.empty(problem.n_lists, np.float32)
 
@@ -109,25 +112,28 @@ class _Walk:
         a move may pass the violation on to a goal that is easier to mend.
         """
         total = 0
+        if not len(self.target):
+            return total
         # cheap moves first: most lists then need no close look
-        limit = 0.1 if refund else 1e-3 * float(np.abs(self.boost).max(initial=0.0))
+        limit = 0.1 if refund else min(1e-3 * float(np.abs(self.boost).max(initial=0.0)), self.ceiling)
         for _ in range(most_rounds):
             missing = self.violation()
             if not refund and missing.sum() <= 0:
                 break
             urgent = np.asarray(self.problem.membership @ (missing > 0).astype(np.float64)) > 0
-            common = (
-                self.problem.lists, self.start, self.ids, self.exposure, self.target,
-                self.problem.goals.kind, self.penalty, urgent, self.boost, refund, self.slots,
+            search = Search(
+                self.start, self.ids, self.target, self.problem.goals.kind, self.penalty, urgent, self.boost, refund,
+                float(self.penalty.max()), 2 * int(np.diff(self.start).max()), float(self.boost.max()),
             )  # fmt: skip
-            score_moves(*common, self.rates, limit)
+            score_moves(self.problem.lists, search, self.exposure, self.slots, self.rates, limit)
             rows = np.flatnonzero(np.isfinite(self.rates))
             most = max(MOST_ROWS, len(self.rates) // 20)
             if len(rows) > most:
                 cut = np.partition(self.rates[rows], most)[most]
                 rows = rows[self.rates[rows] <= cut]
             rows = rows[np.argsort(self.rates[rows], kind="stable")]
-            made, won = apply_moves(*common, rows, self.rates[rows].astype(np.float64))
+            rates = self.rates[rows].astype(np.float64)
+            made, won = apply_moves(self.problem.lists, search, self.exposure, self.slots, rows, rates)
             total += made
             if refund:
                 if won <= ENOUGH * self.clicks:
@@ -137,5 +143,7 @@ class _Walk:
             elif self.violation().sum() > 0.8 * missing.sum():
                 if limit == np.inf and made < 3:
                     self.penalty[self.violation() > 0] *= 2.0
-                limit = limit * 10.0 if 0.0 < limit < 1e3 else np.inf
+                elif limit == self.ceiling and made == 0:
+                    break
+                limit = min(limit * 10.0 if 0.0 < limit < 1e3 else np.inf, self.ceiling)
         return total

@@ -92,7 +92,10 @@ def solve(
                 passes += sample.passes
                 reach = 0.02 * spread
     point = minimise(full, box, prices, tolerance=tolerance, most_passes=most_passes, reach=reach)
-    rounded, point = _round(aimed, full, box, point, tolerance)
+    if ceiling is None:
+        rounded = _round(aimed, full, box, point, tolerance)
+    else:
+        rounded = round_prices(aimed, point.prices, ceiling=ceiling)
     kind = problem.goals.kind
     shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))
     met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(problem.goals.target))
@@ -114,13 +117,37 @@ def solve(
     )
 
 
+def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Generator = 0, steps: int = 8) -> Solution:
+    """As much of the goals as `max_click_loss` of the plain clicks can pay for (all of them if it suffices).
+
+    Bisects the ceiling of the prices: at ceiling Λ the elastic problem maximises clicks - Λ × missing exposure, so each
+    answer has the least missing exposure for its clicks (Lagrangian of the missing exposure).
+    """
+    best = solve(problem, rng=rng)
+    allowed = (1.0 - max_click_loss) * best.clicks_before
+    if best.clicks_after >= allowed:
+        return best
+    low, high = 0.0, float(np.abs(best.prices).max())
+    start = best.prices
+    kept = solve(problem, start=np.zeros_like(start), ceiling=0.0)
+    for _ in range(steps):
+        ceiling = 0.5 * (low + high)
+        tried = solve(problem, start=start, ceiling=ceiling)
+        if tried.clicks_after >= allowed:
+            low, kept = ceiling, tried
+        else:
+            high = ceiling
+        start = tried.prices
+    return kept
+
+
 def _score_range(problem: Problem) -> float:
     if not len(problem.scores):
         return 1.0
     return max(float(problem.scores.max()) - float(problem.scores.min()), 1e-9)
 
 
-def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance: float) -> tuple[Rounded, Point]:
+def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance: float) -> Rounded:
     """Lists for the prices of `point`; where mending gets stuck, prices for slightly tighter goals give it room."""
     best = round_prices(problem, point.prices)
     missing = _missing(problem, best)
@@ -139,7 +166,7 @@ def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance:
         again = round_prices(problem, moved.prices)
         if _missing(problem, again) < missing:
             best, missing = again, _missing(problem, again)
-    return best, point
+    return best
 
 
 def _missing(problem: Problem, rounded: Rounded) -> float:

@@ -8,7 +8,7 @@ from make_problem import random_problem
 
 from ltexpo.rerank.exact import solve_exact
 from ltexpo.rerank.problem import Cap, Goals, Guardrails
-from ltexpo.rerank.solve import solve
+from ltexpo.rerank.solve import solve, spend
 
 CAPS = [Cap((np.arange(60) % 7).astype(np.int32), 2)]
 RAILS = {
@@ -89,3 +89,15 @@ def test_warm_start_needs_fewer_passes():
     assert warm.feasible
     assert warm.passes < cold.passes
     assert warm.clicks_after == pytest.approx(cold.clicks_after, rel=1e-4)
+
+
+def test_spend_keeps_the_click_budget():
+    problem = random_problem(9, lists=400, goals=6)
+    whole = solve(problem)
+    loss = 1 - whole.clicks_after / whole.clicks_before
+    half = spend(problem, loss / 2)
+    assert half.clicks_after >= (1 - loss / 2) * half.clicks_before
+    plain = solve(problem, ceiling=0.0)
+    assert plain.clicks_after == pytest.approx(plain.clicks_before)
+    assert 0 < half.shortfall.sum() < 0.7 * plain.shortfall.sum()
+    assert spend(problem, 1.5 * loss).feasible

@@ -166,7 +166,7 @@ class Optimum:
     seconds: float
 
 
-def column_generation(case: Case, first: Iterable[np.ndarray], *, gap: float = 1e-7, limit: float = 240.0) -> Optimum:
+def column_generation(case: Case, first: Iterable[np.ndarray], *, gap: float = 1e-7, limit: float = 120.0) -> Optimum:
     """The LP over all randomised lists by Dantzig–Wolfe: HiGHS solves the master, a sort of each list prices columns.
 
     A list's vertices are its permutations, so the program has one column a list and permutation and 1,645 + P rows; the

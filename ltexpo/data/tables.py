@@ -18,18 +18,12 @@ from ltexpo.errors import ColumnError, OutputError, TableError
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
     """The Parquet file at `path` (or a folder of Parquet parts) as a frame; a `TableError` says why not."""
-    path = Path(path)
-    if not path.exists():
-        raise TableError(f"{path}: no such file. Check the path.")
-    try:
-        names = _schema(path).names
-        doubled = next((name for name in names if names.count(name) > 1), None)
-        if doubled is not None:
-            raise ColumnError(f"{path}: has two columns named '{doubled}'. Rename one.")
+    names = _schema(path).names
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise ColumnError(f"{path}: has two columns named '{doubled}'. Rename one.")
+    with _readable(path):
         table: pa.Table = pq.read_table(path, columns=columns)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise TableError(f"{path}: is not readable Parquet ({reason}). Write it again or give another file.") from error
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
@@ -46,7 +40,20 @@ def _schema(path: Path) -> pa.Schema:
     parts = sorted(Path(path).rglob("*.parquet")) if Path(path).is_dir() else [Path(path)]
     if not parts:
         raise TableError(f"{path}: is a folder without .parquet parts. Check the path.")
-    return pq.read_schema(parts[0])
+    with _readable(path):
+        return pq.read_schema(parts[0])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what Arrow says of a file that it cannot read into a `TableError`."""
+    if not Path(path).exists():
+        raise TableError(f"{path}: no such file. Check the path.")
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise TableError(f"{path}: is not readable Parquet ({reason}). Write it again or give another file.") from error
 
 
 def write_frame(frame: pd.DataFrame, path: Path, *, metadata: Mapping[str, Any] | None = None) -> Path:

@@ -51,7 +51,7 @@ def minimise(
     """
     here = evaluator(box.clip(start))
     damping, quantile = 0.1, 0.3
-    small = looks = 0
+    small = failed = looks = 0
     curvature = Curvature(evaluator, here.prices, quantile)
     for _ in range(most_passes):
         step = _step(curvature, here, box, damping, reach)
@@ -69,17 +69,18 @@ def minimise(
         if ratio > 0.75:
             damping, reach = damping / 4, reach * 2
         elif ratio < 0.25:
-            damping, reach = max(damping, 1e-3) * 4, max(np.abs(step).max(), 1e-12) / 2
+            shorter = 2 if gained > 0 else 4
+            damping, reach = max(damping, 1e-3) * 4, max(np.abs(step).max(), 1e-12) / shorter
             quantile = max(quantile * 0.7, 0.01)
         if gained > 0:
-            small = small + 1 if gained < tolerance * abs(here.value) else 0
+            small, failed = small + 1 if gained < tolerance * abs(here.value) else 0, 0
             here = there
-            curvature = Curvature(evaluator, here.prices, quantile)
         else:
-            small += 1
-            curvature = Curvature(evaluator, here.prices, quantile)
-        if small >= 4:
+            # a step that gains nothing says that it was too long, not that the end is near
+            failed += 1
+        if small >= 4 or failed >= 8:
             break
+        curvature = Curvature(evaluator, here.prices, quantile)
     return here
 
 

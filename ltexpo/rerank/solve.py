@@ -14,6 +14,10 @@ from ltexpo.rerank.rounding import Rounded, round_prices
 
 Floats = npt.NDArray[np.float64]
 
+SMALL = 10_000
+"""Up to so many lists a pass costs next to nothing."""
+REACHES = (0.1, 0.02, 0.1, 0.005, 0.02, 0.1, 0.02)
+"""First steps, in ranges of scores, of the further searches on so few lists."""
 SAMPLES = (20_000, 100_000)
 """Lists of the first stages: their prices start the next one."""
 
@@ -92,6 +96,13 @@ def solve(
                 passes += sample.passes
                 reach = 0.02 * spread
     point = minimise(full, box, prices, tolerance=tolerance, most_passes=most_passes, reach=reach)
+    # Where goals are about as many as lists the dual has corners that stop a step too early: look again at other
+    # lengths, which costs nothing next to the rest on lists so few.
+    for fresh in REACHES if problem.n_lists <= SMALL else ():
+        again = minimise(
+            full, box, point.prices, tolerance=tolerance, most_passes=5 * most_passes, reach=fresh * spread
+        )
+        point = again if again.value < point.value else point
     if ceiling is None:
         rounded = _round(aimed, full, box, point, tolerance)
     else:

@@ -14,22 +14,12 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit, prange
 
+from ltexpo.rerank.anneal import uniform
 from ltexpo.rerank.evaluate import Evaluator
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.problem import Goals, Problem
 from ltexpo.rerank.rounding import empty_slots
 from ltexpo.rerank.solve import solve
-
-
-@njit(cache=True)
-def _next(state):
-    """SplitMix64 (Steele, Lea & Flood 2014) → next state, uniform in [0, 1)."""
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    z = state
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return state, np.float64(z >> np.uint64(11)) / 9007199254740992.0
 
 
 @njit(parallel=True, cache=True)
@@ -42,12 +32,12 @@ def draw_lists(n_lists, n_candidates, cumulative, quality, uniform_share, seed, 
         values = np.empty(n_candidates, np.float32)
         state = np.uint64(seed) + np.uint64(block + 1) * np.uint64(0xD1342543DE82EF95)
         for r in range(block * 4096, min(n_lists, (block + 1) * 4096)):
-            state, u = _next(state)
+            state, u = uniform(state)
             taste = u - 0.5
             filled = 0
             while filled < n_candidates:
-                state, u = _next(state)
-                state, v = _next(state)
+                state, u = uniform(state)
+                state, v = uniform(state)
                 i = int(v * n_items) if u < uniform_share else np.searchsorted(cumulative, v)
                 i = min(i, n_items - 1)
                 if stamp[i] == r:
@@ -55,7 +45,7 @@ def draw_lists(n_lists, n_candidates, cumulative, quality, uniform_share, seed, 
                 stamp[i] = r
                 noise = -6.0
                 for _ in range(12):
-                    state, u = _next(state)
+                    state, u = uniform(state)
                     noise += u
                 codes[filled] = i
                 values[filled] = 1.0 / (1.0 + np.exp(-(quality[i] + taste + 0.8 * noise)))

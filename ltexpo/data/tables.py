@@ -28,6 +28,10 @@ def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
     return frame
 
 
+TRAINED_UNTIL = "trained_until"
+"""Metadata of candidates and rankings: no event from this moment on was seen in training."""
+
+
 def read_metadata(path: Path) -> dict[str, Any]:
     """What `write_frame` noted beside the columns of the Parquet file at `path`; empty for files of other writers."""
     raw = _schema(path).metadata or {}

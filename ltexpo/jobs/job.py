@@ -9,12 +9,9 @@ from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import read_metadata
+from ltexpo.data.tables import TRAINED_UNTIL, read_metadata
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import SplitError
-
-TRAINED_UNTIL = "trained_until"
-"""Parquet metadata of candidates and rankings: no event from this moment on was seen in training."""
 
 
 class DataJob(Settings):

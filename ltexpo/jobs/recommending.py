@@ -7,8 +7,8 @@ import pandas as pd
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import output_folder, write_frame, write_json
-from ltexpo.jobs.job import TRAINED_UNTIL, DataJob
+from ltexpo.data.tables import TRAINED_UNTIL, output_folder, write_frame, write_json
+from ltexpo.jobs.job import DataJob
 from ltexpo.ranking.recommend import Recommendation, RecommendSettings, recommend
 
 CANDIDATES_FILE, RECOMMEND_FILE = "candidates.parquet", "recommend.json"

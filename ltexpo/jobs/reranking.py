@@ -9,9 +9,9 @@ from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
 from ltexpo.data.tail import TailSpec
-from ltexpo.jobs.job import TRAINED_UNTIL, DataJob, trained_until, training_tiers
+from ltexpo.jobs.job import DataJob, trained_until, training_tiers
 from ltexpo.rerank import Explanation, ExposureReranker, Reranked, RerankSettings, explain, promotions, rerank
 
 RANKINGS_FILE, CONTROL_FILE, CERTIFICATE_FILE = "rankings.parquet", "control.parquet", "certificate.json"

@@ -16,8 +16,10 @@ _WORDS = (
     ("exposure", "of a product or a group: the sum of the attention of every slot it is shown in."),
     ("attention", "the probability that a slot is looked at; it falls with the rank in the list."),
     ("head, tail, new", "{tail}."),
-    ("score", "the ranker’s probability that a user who looks at the product clicks on it."),
-    ("price", "what one row’s score was raised by; it is what a unit of the goal’s exposure costs in expected clicks."),
+    ("score", "the probability that a user who looks at the product clicks on it, as the maker of the candidates "
+     "calibrated it; without impressions, that the user takes it."),
+    ("price", "of a goal: what one more unit of its exposure costs in expected clicks."),
+    ("boost", "of a product: the prices of its goals together, which its score is raised by."),
     ("before, control", "the plain best k of the same candidates, by score."),
     ("after, treatment", "the same candidates, re-ranked."),
     ("expected clicks", "the sum of attention × score over a list’s slots."),

@@ -63,7 +63,7 @@ def _near(lists, boost, pool):
 
 
 @njit(cache=True, nogil=True)
-def _uniform(state):
+def uniform(state):
     """SplitMix64 (Steele, Lea & Flood 2014) → next state, uniform in [0, 1)."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
     z = state
@@ -81,7 +81,7 @@ def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, ste
     chosen = np.empty(k, np.int64)
     for step in range(steps):
         temperature = hot * 10.0 ** (-4.0 * step / steps)
-        state, u = _uniform(state)
+        state, u = uniform(state)
         r = min(int(u * n_rows), n_rows - 1)
         lo, hi = lists.indptr[r], lists.indptr[r + 1]
         n = k
@@ -90,9 +90,9 @@ def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, ste
         if n <= lists.protect:
             continue
         weight = np.float64(lists.weights[r]) if lists.weights.size > 0 else 1.0
-        state, u = _uniform(state)
+        state, u = uniform(state)
         p = lists.protect + min(int(u * (n - lists.protect)), n - lists.protect - 1)
-        state, u = _uniform(state)
+        state, u = uniform(state)
         # the other place: a slot, or a near candidate; one in both is the slot where it stands
         v = pool[r, min(int(u * pool.shape[1]), pool.shape[1] - 1)]
         if v < 0 or v == slots[r, p]:
@@ -119,7 +119,7 @@ def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, ste
         if gain < 0.0:
             if gain < -20.0 * temperature:
                 continue
-            state, u = _uniform(state)
+            state, u = uniform(state)
             if u >= np.exp(gain / temperature):
                 continue
         if lists.guarded and not allowed(lists, lo, hi, slots, r, n, p, up, plain, chosen):

@@ -43,7 +43,7 @@ class Guardrails:
     A candidate that is not boostable never stands above its slot in the plain list: because its score is under
     `min_score_ratio` × the best score of its list, under `min_score`, or because `boostable` (nnz,) says so.
     The first `protect_top` slots keep the plain list. No list loses more than `max_request_loss` of its own plain
-    clicks, and all together no more than `max_click_loss`.
+    clicks. `max_click_loss` of all together is kept by `solve.spend`; `solve.solve` meets the goals at any price.
     """
 
     min_score_ratio: float | None = None

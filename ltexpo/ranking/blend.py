@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ltexpo.ranking.history import History
+from ltexpo.data.history import History
 from ltexpo.ranking.scorer import Scorer
-from ltexpo.ranking.sparse import Csr, csr, scaled_rows, top_rows
+from ltexpo.sparse import Csr, csr, scaled_rows, top_rows
 
 _FACTORS = ((0.0, 0.5, 2.0), (0.75, 1.33))
 """What each weight is multiplied by: first in large steps, then in small ones."""

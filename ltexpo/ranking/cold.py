@@ -8,11 +8,11 @@ import pandas as pd
 from scipy import sparse
 
 from ltexpo.columns import Columns
+from ltexpo.data.history import History
 from ltexpo.ranking.blend import scaled_to_best
-from ltexpo.ranking.history import History
 from ltexpo.ranking.popularity import recent_share
 from ltexpo.ranking.settings import RecommendSettings
-from ltexpo.ranking.sparse import Csr, csr, top_rows
+from ltexpo.sparse import Csr, csr, top_rows
 
 
 @dataclass(frozen=True)

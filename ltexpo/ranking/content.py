@@ -9,11 +9,11 @@ from pydantic import Field
 from scipy import sparse
 
 from ltexpo.config import Settings
-from ltexpo.ranking.history import History
+from ltexpo.data.history import History
 from ltexpo.ranking.popularity import popularity_lift
 from ltexpo.ranking.scorer import Scorer
-from ltexpo.ranking.sparse import Csr, csr, top_product, unit_rows
 from ltexpo.ranking.tokens import catalogue_tokens
+from ltexpo.sparse import Csr, csr, top_product, unit_rows
 
 
 class ContentSettings(Settings):

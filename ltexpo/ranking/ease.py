@@ -9,10 +9,10 @@ from pydantic import Field
 from scipy import linalg, sparse
 
 from ltexpo.config import Settings
+from ltexpo.data.history import History
 from ltexpo.errors import ConfigError
-from ltexpo.ranking.history import History
 from ltexpo.ranking.scorer import Scorer
-from ltexpo.ranking.sparse import Csr, csr, top_product, top_rows
+from ltexpo.sparse import Csr, csr, top_product, top_rows
 
 
 class EaseSettings(Settings):

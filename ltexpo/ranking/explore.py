@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltexpo.ranking.blend import mixed
-from ltexpo.ranking.sparse import Csr, csr, top_rows
+from ltexpo.sparse import Csr, csr, top_rows
 
 CURIOSITY = 0.05
 """Least weight of a component when tail products are compared: the blend may have found no use for the only component

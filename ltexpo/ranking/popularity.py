@@ -8,9 +8,9 @@ import pandas as pd
 from pydantic import Field
 
 from ltexpo.config import Settings
-from ltexpo.ranking.history import History
+from ltexpo.data.history import History
 from ltexpo.ranking.scorer import Scorer
-from ltexpo.ranking.sparse import Csr, csr, top_product
+from ltexpo.sparse import Csr, csr, top_product
 
 
 class PopularitySettings(Settings):

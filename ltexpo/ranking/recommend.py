@@ -7,13 +7,13 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.history import History
 from ltexpo.data.split import as_utc
 from ltexpo.errors import ConfigError, SplitError
 from ltexpo.ranking.blend import POPULARITY_FLOOR, Blend, choose_weights
 from ltexpo.ranking.calibrate import Calibration
 from ltexpo.ranking.calibrate_tiers import TierCalibration, same_for_all
 from ltexpo.ranking.components import choose_components
-from ltexpo.ranking.history import History
 from ltexpo.ranking.holdout import hold_out
 from ltexpo.ranking.recommender import Recommendation, Recommender
 from ltexpo.ranking.settings import RecommendSettings

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.history import History
 from ltexpo.data.ids import IdMap
 from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, TableError
@@ -20,9 +21,8 @@ from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.calibrate_tiers import TierCalibration
 from ltexpo.ranking.cold import ColdStart
 from ltexpo.ranking.explore import with_tail
-from ltexpo.ranking.history import History
 from ltexpo.ranking.settings import RecommendSettings
-from ltexpo.ranking.sparse import Csr, csr
+from ltexpo.sparse import Csr, csr
 
 _USERS_AT_ONCE = 2048
 

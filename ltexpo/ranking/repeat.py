@@ -9,10 +9,10 @@ from pydantic import Field
 from scipy import sparse
 
 from ltexpo.config import Settings
-from ltexpo.ranking.history import History
+from ltexpo.data.history import History
 from ltexpo.ranking.popularity import popularity_lift
 from ltexpo.ranking.scorer import Scorer
-from ltexpo.ranking.sparse import Csr, top_product
+from ltexpo.sparse import Csr, top_product
 
 
 class RepeatSettings(Settings):

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ltexpo.ranking.history import History
-from ltexpo.ranking.sparse import Csr
+from ltexpo.data.history import History
+from ltexpo.sparse import Csr
 
 
 class Scorer(ABC):

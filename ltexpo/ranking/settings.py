@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from ltexpo.columns import EventKind
+from ltexpo.data.history import EVENT_WEIGHTS
 from ltexpo.data.tail import TailSpec
 from ltexpo.ranking.components import ComponentSettings
-from ltexpo.ranking.history import EVENT_WEIGHTS
 
 
 class RecommendSettings(ComponentSettings):

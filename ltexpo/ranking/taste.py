@@ -8,11 +8,11 @@ import pandas as pd
 from pydantic import Field
 
 from ltexpo.config import Settings
-from ltexpo.ranking.history import History
+from ltexpo.data.history import History
 from ltexpo.ranking.popularity import recent_share
 from ltexpo.ranking.scorer import Scorer
-from ltexpo.ranking.sparse import Csr, csr, top_product, top_rows
 from ltexpo.ranking.tokens import catalogue_tokens
+from ltexpo.sparse import Csr, csr, top_product, top_rows
 
 
 class TasteSettings(Settings):

@@ -1,21 +1,15 @@
 """Catalogue → sparse weights of the attribute values and words of each item."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ltexpo.columns import Columns
-from ltexpo.ranking.sparse import Csr, csr, unit_rows
-
-_NOT_ATTRIBUTES = (
-    Columns.Item, Columns.Title, Columns.Description, Columns.Image, Columns.Price, Columns.CreatedAt,
-)
+from ltexpo.data.attributes import attribute_values
+from ltexpo.sparse import Csr, csr, unit_rows
 
 _ALWAYS_FEW = 200
-_PATH = " > "
 
 
 def catalogue_tokens(items: pd.DataFrame, *, text_weight: float, max_share: float) -> Csr:
@@ -45,16 +39,9 @@ def _words(items: pd.DataFrame, max_share: float) -> Csr:
 
 def _attribute_values(items: pd.DataFrame, max_share: float) -> Csr:
     blocks = [csr((len(items), 0), dtype=np.float32)]
-    for column in items.columns:
-        if column in _NOT_ATTRIBUTES or not _is_attribute(items[column]):
-            continue
-        given = items[column].reset_index(drop=True).explode().dropna().astype(str)
-        given = given.str.split(_PATH).explode()
-        codes, values = pd.factorize(given, sort=True)
-        block = csr(
-            (np.ones(len(codes), dtype=np.float32), (given.index.to_numpy(), codes)), shape=(len(items), len(values))
-        )
-        block.data[:] = 1.0  # a value listed twice counts once
+    for _, rows, names in attribute_values(items):
+        codes, values = pd.factorize(names, sort=True)
+        block = csr((np.ones(len(codes), dtype=np.float32), (rows, codes)), shape=(len(items), len(values)))
         held = np.bincount(block.indices, minlength=len(values))
         kept = np.flatnonzero((held >= 2) & (held <= _most(items, max_share)))
         idf = np.log((1 + len(items)) / held[kept])
@@ -66,6 +53,3 @@ def _most(items: pd.DataFrame, max_share: float) -> int:
     # In a small catalogue even a whole category is few enough to search by.
     return max(_ALWAYS_FEW, int(max_share * len(items)))
 
-
-def _is_attribute(values: "pd.Series[Any]") -> bool:
-    return not (pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values))

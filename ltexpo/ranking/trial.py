@@ -8,14 +8,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.columns import Columns, EventKind, Tier
+from ltexpo.data.history import History
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.ranking.blend import Blend, Validation, mixed
 from ltexpo.ranking.calibrate_tiers import TierCalibration, fit_tiers
 from ltexpo.ranking.explore import scored, with_tail
-from ltexpo.ranking.history import History
 from ltexpo.ranking.holdout import Holdout
 from ltexpo.ranking.settings import RecommendSettings
-from ltexpo.ranking.sparse import Csr, csr, top_rows
+from ltexpo.sparse import Csr, csr, top_rows
 
 
 @dataclass(frozen=True)

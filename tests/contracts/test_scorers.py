@@ -8,11 +8,11 @@ import pytest
 from scipy import sparse
 
 from ltexpo.data import Dataset
+from ltexpo.data.history import History
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.content import Content
 from ltexpo.ranking.cooccurrence import Cooccurrence
 from ltexpo.ranking.ease import Ease
-from ltexpo.ranking.history import History
 from ltexpo.ranking.popularity import Popularity
 from ltexpo.ranking.repeat import Repeat
 from ltexpo.ranking.scorer import Scorer

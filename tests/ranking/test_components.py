@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from ltexpo.data.history import History
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.ranking.components import ComponentSettings, choose_components
 from ltexpo.ranking.content import Content, ContentSettings
-from ltexpo.ranking.cooccurrence import Cooccurrence, CooccurrenceSettings, count_pairs
+from ltexpo.ranking.cooccurrence import Cooccurrence, CooccurrenceSettings
 from ltexpo.ranking.ease import Ease, EaseSettings
-from ltexpo.ranking.history import History
 from ltexpo.ranking.popularity import Popularity, PopularitySettings
 from ltexpo.ranking.repeat import Repeat, RepeatSettings
-from ltexpo.ranking.sparse import top_product, top_rows
 from ltexpo.ranking.taste import Taste, TasteSettings
 from ltexpo.ranking.tokens import catalogue_tokens
+from ltexpo.sparse import top_product, top_rows
 
 
 def catalogue(n: int = 5, **columns: list[object]) -> pd.DataFrame:
@@ -63,32 +63,6 @@ def test_repeat_prefers_the_recent_and_the_often_taken():
     history = taken(("u", "i0", 0), ("u", "i1", 7), ("v", "i2", 7))
     scores = Repeat(RepeatSettings(half_life=7, popularity=0)).fit(history, catalogue()).score(np.array([0]), 5)
     assert np.allclose(scores.toarray(), [[1.5, 3.0, 0, 0, 0]])
-
-
-def test_pairs_by_hand():
-    history = taken(("u", "i0", 0), ("u", "i1", 2), ("u", "i2", 4), ("v", "i0", 4), ("v", "i1", 4))
-    plain = CooccurrenceSettings(window_days=3, gap_half_life=2, half_life=None, user_damping=0)
-    pairs = count_pairs(history, plain).toarray()
-    assert np.allclose(pairs, pairs.T)
-    assert pairs[0, 1] == pytest.approx(0.5 + 1.0)
-    assert pairs[1, 2] == pytest.approx(0.5)
-    assert pairs[0, 2] == 0.0  # four days apart
-
-
-def test_pairs_against_a_naive_loop():
-    rng = np.random.default_rng(2)
-    history = taken(*[(f"u{rng.integers(6)}", f"i{rng.integers(5)}", int(rng.integers(12))) for _ in range(60)])
-    options = CooccurrenceSettings(window_positions=4, window_days=5, gap_half_life=3, half_life=6, user_damping=0.5)
-    expected = np.zeros((5, 5))
-    size = np.bincount(history.user)
-    for a in range(len(history.user)):
-        for b in range(a + 1, min(a + 5, len(history.user))):
-            gap = history.day[b] - history.day[a]
-            if history.user[a] == history.user[b] and history.item[a] != history.item[b] and gap <= 5:
-                value = 0.5 ** ((history.now - history.day[b]) / 6) * 0.5 ** (gap / 3) / size[history.user[a]] ** 0.5
-                expected[history.item[a], history.item[b]] += value
-                expected[history.item[b], history.item[a]] += value
-    assert np.allclose(count_pairs(history, options).toarray(), expected)
 
 
 def test_cooccurrence_cosine_by_hand():

@@ -10,7 +10,7 @@ import pandas as pd
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.ids import IdMap
 from ltexpo.errors import TableError
-from ltexpo.ranking.sparse import Csr, csr
+from ltexpo.sparse import Csr, csr
 
 EVENT_WEIGHTS: Mapping[str, float] = {
     EventKind.Click: 1.0, EventKind.Cart: 2.0, EventKind.Purchase: 3.0, EventKind.Rating: 3.0,

@@ -1,0 +1,1 @@
+"""Text, image, graph, attribute and behaviour tokens → one match score."""

@@ -1,0 +1,235 @@
+"""Catalogue, vectors and interactions → the match model: item and user vectors whose product is the score."""
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from ltexpo.columns import Columns
+from ltexpo.config import check_settings
+from ltexpo.data.history import History
+from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json
+from ltexpo.errors import ConfigError, LtexpoError
+from ltexpo.fusion.examples import BUY, Examples
+from ltexpo.fusion.inputs import Content, ItemInputs, Vocabulary
+from ltexpo.fusion.network import Feed, MatchNet
+from ltexpo.fusion.settings import FusionSettings, TrainingSettings
+from ltexpo.fusion.training import Trainer
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int64]
+
+CONFIG_FILE, WEIGHTS_FILE, WORDS_FILE = "config.json", "model.safetensors", "vocabulary.parquet"
+_BLOCK = 4_096
+
+
+class MatchModel:
+    """Two towers over the tokens of products and the pasts of users; `fit`, then vectors of items and users.
+
+    Fitted: `net_`, `vocabulary_`, `until_` (days: what was learnt from lies before), `losses_` (held-out loss at every
+    look, all trainings one after the other).
+    """
+
+    net_: MatchNet
+    vocabulary_: Vocabulary
+    segments_: pd.Index
+    content_: dict[str, int]
+    until_: float
+    losses_: list[float]
+
+    def __init__(
+        self, settings: FusionSettings | None = None, training: TrainingSettings | None = None, *,
+        device: str = "auto",
+    ) -> None:
+        self.settings = settings or FusionSettings()
+        self.training = training or TrainingSettings()
+        if self.settings.width % self.settings.heads:
+            raise ConfigError(f"width {self.settings.width} is not a multiple of heads {self.settings.heads}.")
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self.device = torch.device(name)
+
+    def fit(
+        self, items: pd.DataFrame, history: History, content: Content, *, users: pd.DataFrame | None = None,
+        rng: int | np.random.Generator = 0,
+    ) -> Self:
+        """Train on `history`; `content` in the row order of `items`; `users` may hold a segment.
+
+        On a model that is fitted or loaded, training goes on: products and attribute values that are new get vectors,
+        and part of each batch is replayed from the days already seen.
+        """
+        generator = np.random.default_rng(rng)
+        torch.manual_seed(int(generator.integers(2**31)))
+        before = (self.vocabulary_, self.segments_, self.net_) if hasattr(self, "net_") else None
+        taken = history.item_ids.decode(np.unique(history.item))
+        self.vocabulary_ = Vocabulary.of(items, taken)
+        self.segments_ = pd.Index(sorted(_segments(users).dropna().unique()), dtype=object)
+        if before is not None:
+            self._check_content(content)
+            self.vocabulary_ = _grown(before[0], self.vocabulary_)
+            self.segments_ = before[1].append(self.segments_.difference(before[1]))
+        self.content_ = {name: int(vectors.shape[1]) for name, (vectors, _) in content.items()}
+        self.net_ = self._network()
+        if before is not None:
+            _carry_over(before[2], self.net_)
+        trainer = Trainer(
+            self.net_, Feed(ItemInputs.of(items, self.vocabulary_, content), self.device), Examples.of(history),
+            self._segment_codes(history.user_ids.ids, users), self.training, history=self.settings.history,
+            seen_until=None if before is None else self.until_, rng=generator,
+        )
+        trainer.run()
+        self.losses_ = [*getattr(self, "losses_", []), *trainer.history]
+        self.until_ = float(np.nextafter(history.now, np.inf))
+        return self
+
+    def item_vectors(
+        self, items: pd.DataFrame, content: Content, *, hidden: tuple[str, ...] = ()
+    ) -> Floats:
+        """(I, width + 1) in item_id order; the last number is what a product is worth by itself.
+
+        `hidden` names tokens that are not looked at: a modality, 'attributes' or 'behaviour'.
+        """
+        self._check_content(content)
+        inputs = ItemInputs.of(items, self.vocabulary_, content)
+        return self.encode_rows(inputs, np.arange(len(inputs)), hidden)
+
+    def user_vectors(
+        self, history: History, users: Codes, item_vectors: Floats, *, attributes: pd.DataFrame | None = None,
+        head: int = BUY, now: float | None = None,
+    ) -> Floats:
+        """(U, width + 1): the score of a pair is the inner product with its item vector, log P up to a constant.
+
+        `users`: codes of `history`, −1 for unknown; `now` in days: the moment at which lists are made, by default the
+        end of the last day.
+        """
+        self._require_fit()
+        examples = Examples.of(history)
+        moment = np.floor(history.now) + 1 if now is None else now
+        codes = self._segment_codes(history.user_ids.ids, attributes)
+        out = np.ones((len(users), self.settings.width + 1), dtype=np.float32)
+        vectors = torch.from_numpy(item_vectors[:, :-1]).to(self.device)
+        place = np.arange(len(item_vectors))
+        with torch.no_grad():
+            for start in range(0, len(users), _BLOCK):
+                some = users[start : start + _BLOCK]
+                past = examples.past_of_users(some, self.settings.history, now=moment)
+                segment = np.where(some < 0, -1, codes[some]) + 1
+                read = self.net_.read(past, place, vectors, torch.from_numpy(segment).to(self.device))
+                out[start : start + _BLOCK, :-1] = read[head].cpu().numpy()
+        return out
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What an item is read from."""
+        self._require_fit()
+        return self.net_.items.tokens
+
+    def encode_rows(self, inputs: ItemInputs, rows: Codes, hidden: tuple[str, ...] = ()) -> Floats:
+        """(n, width + 1) of some products of `inputs`; see `item_vectors`."""
+        unknown = sorted(set(hidden) - set(self.tokens))
+        if unknown:
+            raise ConfigError(f"'{unknown[0]}' is not a token; there are {', '.join(self.tokens)}.")
+        feed = Feed(inputs, self.device)
+        mask = torch.tensor([token in hidden for token in self.tokens], device=self.device)
+        out = np.empty((len(rows), self.settings.width + 1), dtype=np.float32)
+        with torch.no_grad():
+            for start in range(0, len(rows), _BLOCK):
+                some = rows[start : start + _BLOCK]
+                vectors, worth = self.net_.items(feed(some), mask.expand(len(some), -1))
+                out[start : start + _BLOCK, :-1] = vectors.cpu().numpy()
+                out[start : start + _BLOCK, -1] = worth.cpu().numpy()
+        return out
+
+    def save(self, out: Path) -> Path:
+        """Write config.json, model.safetensors and vocabulary.parquet."""
+        with output_folder(out, verb="match-model") as folder:
+            self.write_into(folder)
+        return Path(out)
+
+    def write_into(self, folder: Path) -> None:
+        """The files of `save`, into a folder that the caller makes appear at once."""
+        self._require_fit()
+        facts: dict[str, Any] = {
+            "fusion": self.settings.model_dump(mode="json"), "training": self.training.model_dump(mode="json"),
+            "content": self.content_, "price": self.vocabulary_.price, "until": self.until_,
+            "held_out_loss": self.losses_,
+            "learnt_before": str(pd.Timestamp(self.until_, unit="D").round("s").to_pydatetime().replace(tzinfo=dt.UTC)),
+        }
+        words = {"value": self.vocabulary_.values, "product": self.vocabulary_.products, "segment": self.segments_}
+        write_frame(
+            pd.concat([pd.DataFrame({"kind": kind, "name": names.astype(str)}) for kind, names in words.items()]),
+            folder / WORDS_FILE,
+        )
+        save_file({name: value.cpu().contiguous() for name, value in self.net_.state_dict().items()},
+                  folder / WEIGHTS_FILE)
+        write_json(facts, folder / CONFIG_FILE)
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "auto") -> "MatchModel":
+        """Read what `save` wrote."""
+        folder = Path(folder)
+        facts = read_json(folder / CONFIG_FILE)
+        made = cls(
+            check_settings(FusionSettings, facts["fusion"], str(folder)),
+            check_settings(TrainingSettings, facts["training"], str(folder)), device=device,
+        )
+        words = read_frame(folder / WORDS_FILE)
+        names = {kind: pd.Index(words.loc[words["kind"] == kind, "name"], dtype=object)
+                 for kind in ("value", "product", "segment")}
+        made.vocabulary_ = Vocabulary(names["value"], tuple(facts["price"]), names["product"])
+        made.segments_ = names["segment"]
+        made.content_ = dict(facts["content"])
+        made.until_, made.losses_ = float(facts["until"]), list(facts["held_out_loss"])
+        made.net_ = made._network()
+        made.net_.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        made.net_.to(made.device).eval()
+        return made
+
+    def _network(self) -> MatchNet:
+        return MatchNet(
+            self.settings, content=self.content_, values=len(self.vocabulary_.values),
+            products=len(self.vocabulary_.products), segments=len(self.segments_),
+        ).to(self.device)
+
+    def _segment_codes(self, user_ids: pd.Index, users: pd.DataFrame | None) -> Codes:
+        """(U,) segment of each user, −1 for none."""
+        found = _segments(users).reindex(user_ids)
+        return np.asarray(self.segments_.get_indexer(pd.Index(found)), dtype=np.int64)
+
+    def _check_content(self, content: Mapping[str, tuple[Floats, Any]]) -> None:
+        self._require_fit()
+        widths = {name: int(vectors.shape[1]) for name, (vectors, _) in content.items()}
+        if widths != self.content_:
+            raise ConfigError(f"vectors are {widths or 'none'}; the model learnt {self.content_ or 'none'}.")
+
+    def _require_fit(self) -> None:
+        if not hasattr(self, "net_"):
+            raise LtexpoError("this match model is not fitted. Call fit or load first.")
+
+
+def _segments(users: pd.DataFrame | None) -> "pd.Series[str]":
+    if users is None or Columns.Segment not in users.columns:
+        return pd.Series([], dtype=object, index=pd.Index([], dtype=object))
+    found: pd.Series[str] = users.set_index(Columns.User)[Columns.Segment].astype(object)
+    return found
+
+
+def _grown(old: Vocabulary, new: Vocabulary) -> Vocabulary:
+    """What `old` knows in its order, then what `new` adds; prices keep their scale."""
+    return Vocabulary(
+        old.values.append(new.values.difference(old.values)), old.price,
+        old.products.append(new.products.difference(old.products)),
+    )
+
+
+def _carry_over(old: MatchNet, new: MatchNet) -> None:
+    """Weights of `old` into `new`, whose tables may be longer: their further rows keep their start."""
+    weights = new.state_dict()
+    for name, value in old.state_dict().items():
+        weights[name][tuple(slice(0, size) for size in value.shape)] = value
+    new.load_state_dict(weights)

@@ -1,0 +1,65 @@
+"""Products and pasts as codes → scores: the two towers, fed from numpy."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ltexpo.fusion.examples import Past
+from ltexpo.fusion.inputs import ItemInputs
+from ltexpo.fusion.settings import FusionSettings
+from ltexpo.fusion.towers import ItemBatch, ItemTower, UserTower
+
+Codes = npt.NDArray[np.int64]
+
+
+class Feed:
+    """Rows of `ItemInputs` as batches of tensors."""
+
+    def __init__(self, inputs: ItemInputs, device: torch.device) -> None:
+        self.inputs, self.device = inputs, device
+
+    def __call__(self, rows: Codes) -> ItemBatch:
+        """The products `rows`."""
+        inputs = self.inputs
+        content = {}
+        for name, (vectors, there) in inputs.content.items():
+            given = there[rows]
+            values = np.where(given[:, None], vectors[rows], 0).astype(np.float32)
+            content[name] = (self._put(values), self._put(given))
+        held = inputs.attributes[rows]
+        return ItemBatch(
+            content, self._put(held.indices.astype(np.int64)), self._put(held.indptr[:-1].astype(np.int64)),
+            self._put(inputs.price[rows]), self._put(inputs.behaviour[rows]),
+        )
+
+    def _put(self, values: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+
+class MatchNet(nn.Module):
+    """score(user, item) = scale_h · u_h · v + worth: for heads h of clicks and of purchases."""
+
+    def __init__(
+        self, settings: FusionSettings, *, content: Mapping[str, int], values: int, products: int, segments: int
+    ) -> None:
+        super().__init__()
+        self.items = ItemTower(settings, content=content, values=values, products=products)
+        self.users = UserTower(settings, segments=segments)
+        self.log_scale = nn.Parameter(torch.full((2,), float(np.log(10.0))))
+
+    def read(self, past: Past, place: Codes, vectors: Tensor, segments: Tensor) -> Tensor:
+        """User vectors (2, B, width), scaled; `vectors` (n, width) of the products `place` (n,), sorted codes."""
+        device = vectors.device
+        there = past.items >= 0
+        row = np.where(there, np.searchsorted(place, np.where(there, past.items, 0)), 0)
+        row = np.minimum(row, len(place) - 1)
+        items = vectors[torch.from_numpy(row).to(device)]
+        users = self.users(
+            items, torch.from_numpy(there).to(device), torch.from_numpy(past.kinds).to(device),
+            torch.from_numpy(past.ages).to(device), segments,
+        )
+        scaled: Tensor = users * torch.exp(self.log_scale)[:, None, None]
+        return scaled

@@ -1,0 +1,176 @@
+"""Examples → a trained match network: a softmax over the batch's targets and products drawn evenly.
+
+Targets come by popularity, so their scores are corrected by log q of how often a product is expected among the batch's
+candidates (Bengio & Senécal 2008; Yi et al. 2019): scores then estimate log P(item | user) over the whole catalogue.
+"""
+
+import copy
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ltexpo.fusion.examples import Examples
+from ltexpo.fusion.network import Feed, MatchNet
+from ltexpo.fusion.settings import TrainingSettings
+from ltexpo.progress import track
+
+Codes = npt.NDArray[np.int64]
+
+LOOK_AT = 4_096
+"""Held-out examples that a look judges."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Examples of one step, and the products that stand against one another in it."""
+
+    rows: Codes
+    """(B,) interactions."""
+    products: Codes
+    """(n,) every product of the step: pasts and candidates; sorted codes."""
+    candidates: Codes
+    """(C,) sorted codes."""
+
+
+class Trainer:
+    """Draws batches, and steps down their loss until held-out users no longer gain."""
+
+    def __init__(
+        self, net: MatchNet, feed: Feed, examples: Examples, segments: Codes, settings: TrainingSettings, *,
+        history: int, seen_until: float | None, rng: np.random.Generator,
+    ) -> None:
+        self.net, self.feed, self.examples, self.segments = net, feed, examples, segments
+        self.settings, self.n, self.rng = settings, history, rng
+        known = examples.history
+        held_users = rng.random(known.n_users) < settings.held_out
+        held = held_users[known.user]
+        chance = known.decay(settings.half_life) * ~held
+        if seen_until is not None:
+            old = known.day < seen_until
+            for part, share in ((old, settings.replay), (~old, 1 - settings.replay)):
+                total = chance[part].sum()
+                if total > 0:
+                    chance[part] *= share / total
+        self.chance = np.cumsum(chance)
+        share = np.bincount(known.item, weights=chance, minlength=known.n_items) / max(self.chance[-1], 1e-12)
+        expected = settings.batch * share + max(settings.uniform, 1) / known.n_items
+        self.log_q = torch.from_numpy(np.log(expected)).float().to(feed.device)
+        newest = np.flatnonzero(held)
+        newest = newest[np.argsort(-known.day[newest], kind="stable")]
+        self.judged = np.sort(newest[:LOOK_AT])
+        self.history: list[float] = []
+
+    def run(self) -> None:
+        """Train in place; the best weights on held-out users stay."""
+        settings = self.settings
+        n_examples = len(self.examples.kind)
+        steps = max(2, int(np.ceil(n_examples / settings.batch)) * settings.epochs)
+        every = max(1, steps // (2 * settings.epochs))
+        optimizer = torch.optim.AdamW(self.net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=steps, pct_start=0.1)
+        best, kept, stale = np.inf, copy.deepcopy(self.net.state_dict()), 0
+        for step in track(range(steps), "match model", total=steps):
+            self.net.train()
+            drawn = np.searchsorted(
+                self.chance, self.rng.random(settings.batch) * self.chance[-1], side="right"
+            )
+            loss = self._loss(self._batch(drawn, self.rng))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            if (step + 1) % every == 0 or step == steps - 1:
+                self.history.append(self._judge())
+                if self.history[-1] < best - 1e-4:
+                    best, kept, stale = self.history[-1], copy.deepcopy(self.net.state_dict()), 0
+                else:
+                    stale += 1
+                if stale >= settings.patience:
+                    break
+        self.net.load_state_dict(kept)
+        self.net.eval()
+
+    def _batch(self, rows: Codes, rng: np.random.Generator) -> Batch:
+        targets = self.examples.history.item[rows]
+        evenly = rng.integers(self.examples.history.n_items, size=self.settings.uniform)
+        candidates = np.unique(np.concatenate([targets, evenly]))
+        past = self.examples.past(rows, self.n).items
+        return Batch(rows, np.unique(np.concatenate([candidates, past[past >= 0]])), candidates)
+
+    def _judge(self) -> float:
+        """Mean loss of held-out users' latest examples, against the same candidates at every look."""
+        if not len(self.judged):
+            return 0.0
+        self.net.eval()
+        total = 0.0
+        fixed = np.random.default_rng(0)
+        with torch.no_grad():
+            for start in range(0, len(self.judged), self.settings.batch):
+                rows = self.judged[start : start + self.settings.batch]
+                total += float(self._loss(self._batch(rows, fixed))) * len(rows)
+        return total / len(self.judged)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        """Cross entropy of the targets; in training, with the terms that the settings ask for."""
+        vectors, worth = self.net.items(self.feed(batch.products))
+        loss = self._match(batch, vectors, worth)
+        if not self.net.training:
+            return loss
+        if self.settings.adversarial > 0:
+            # the direction in which item vectors hurt most, at a fixed length (FGM)
+            (gradient,) = torch.autograd.grad(loss, vectors, retain_graph=True)
+            push = self.settings.adversarial * nn.functional.normalize(gradient, dim=1)
+            loss = loss + self._match(batch, vectors + push.detach(), worth)
+        if self.settings.contrast > 0:
+            loss = loss + self.settings.contrast * self._contrast(batch.candidates)
+        return loss
+
+    def _match(self, batch: Batch, vectors: Tensor, worth: Tensor) -> Tensor:
+        device = vectors.device
+        past = self.examples.past(batch.rows, self.n)
+        known = self.examples.history
+        users = self.net.read(
+            past, batch.products, vectors, torch.from_numpy(self.segments[known.user[batch.rows]] + 1).to(device)
+        )
+        kind = torch.from_numpy(self.examples.kind[batch.rows]).to(device)
+        of_kind = users[kind, torch.arange(len(batch.rows), device=device)]
+        place = torch.from_numpy(np.searchsorted(batch.products, batch.candidates)).to(device)
+        scores = of_kind @ vectors[place].T + worth[place]
+        scores = scores - self.log_q[torch.from_numpy(batch.candidates).to(device)]
+        target = np.searchsorted(batch.candidates, known.item[batch.rows])
+        return nn.functional.cross_entropy(
+            scores.masked_fill(torch.from_numpy(self._also_taken(batch.rows, target, scores.shape)).to(device),
+                               -torch.inf),
+            torch.from_numpy(target).to(device),
+        )
+
+    def _also_taken(self, rows: Codes, target: Codes, shape: torch.Size) -> npt.NDArray[np.bool_]:
+        """(B, C) candidates that the example's user took on the same day, its own target apart: no negatives."""
+        hidden = np.zeros(tuple(shape), dtype=bool)
+        basket = self.examples.day_first[rows]
+        order = np.argsort(basket, kind="stable")
+        edges = np.flatnonzero(np.diff(basket[order], prepend=-1, append=-1))
+        for lo, hi in pairwise(edges):
+            if hi - lo > 1:
+                hidden[np.ix_(order[lo:hi], target[order[lo:hi]])] = True
+        hidden[np.arange(len(rows)), target] = False
+        return hidden
+
+    def _contrast(self, candidates: Codes) -> Tensor:
+        """InfoNCE (van den Oord et al. 2018) between products as their content and as their behaviour shows them."""
+        rows = candidates[self.feed.inputs.behaviour[candidates] >= 0]
+        if len(rows) < 2:
+            return torch.zeros((), device=self.feed.device)
+        batch = self.feed(rows)
+        hidden = torch.zeros(len(rows), len(self.net.items.tokens), dtype=torch.bool, device=self.feed.device)
+        hidden[:, -1] = True
+        content, _ = self.net.items(batch, hidden)
+        behaviour, _ = self.net.items(batch, ~hidden)
+        alike = content @ behaviour.T / 0.1
+        same = torch.arange(len(rows), device=alike.device)
+        return 0.5 * (nn.functional.cross_entropy(alike, same) + nn.functional.cross_entropy(alike.T, same))

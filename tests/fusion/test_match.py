@@ -1,0 +1,119 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ltexpo.data.history import History
+from ltexpo.errors import ConfigError, LtexpoError, TableError
+
+torch = pytest.importorskip("torch")
+sys.path.insert(0, str(Path(__file__).parent))
+from shops import SIZE, catalogue, purchases, share_of_own_brand, vectors  # noqa: E402
+
+from ltexpo.fusion.attribution import token_contributions  # noqa: E402
+from ltexpo.fusion.match import MatchModel  # noqa: E402
+from ltexpo.fusion.settings import FusionSettings, TrainingSettings  # noqa: E402
+
+SMALL = FusionSettings(width=16, heads=2, history=4, dropout=0.0)
+QUICK = TrainingSettings(epochs=12, batch=128, uniform=32, rate=1e-2, patience=12)
+ITEMS, EVENTS, CONTENT = catalogue(), purchases(), vectors()
+HISTORY = History.of(ITEMS, EVENTS)
+NEW = np.flatnonzero(np.arange(len(ITEMS)) % SIZE >= SIZE - 2)
+BRAND = np.array([HISTORY.item[HISTORY.user == user][0] // SIZE for user in range(HISTORY.n_users)])
+
+
+@pytest.fixture(scope="module")
+def model() -> MatchModel:
+    return MatchModel(SMALL, QUICK).fit(ITEMS, HISTORY, CONTENT, rng=1)
+
+
+def users_of(model: MatchModel, items: np.ndarray) -> np.ndarray:
+    return model.user_vectors(HISTORY, np.arange(HISTORY.n_users), items)
+
+
+def test_it_learns_the_taste_also_for_new_products(model):
+    items = model.item_vectors(ITEMS, CONTENT)
+    users = users_of(model, items)
+    assert share_of_own_brand(users, items, BRAND, np.arange(len(ITEMS))) > 0.9
+    assert share_of_own_brand(users, items, BRAND, NEW, 2) > 0.9  # chance: 1/6
+    assert min(model.losses_) < model.losses_[0]
+
+
+@pytest.mark.parametrize("hidden", [("image",), ("attributes",), ("image", "behaviour"), ("attributes", "behaviour")])
+def test_what_is_left_still_tells(model, hidden):
+    items = model.item_vectors(ITEMS, CONTENT, hidden=hidden)
+    rows = np.flatnonzero(CONTENT["image"][1])
+    assert share_of_own_brand(users_of(model, items), items, BRAND, rows) > 0.7
+
+
+@pytest.mark.parametrize("change", [{"fuse": "mean"}, {"sequence": "lstm"}])
+def test_the_other_choices_learn_too(change):
+    made = MatchModel(SMALL.model_copy(update=change), QUICK).fit(ITEMS, HISTORY, CONTENT, rng=1)
+    items = made.item_vectors(ITEMS, CONTENT)
+    assert share_of_own_brand(users_of(made, items), items, BRAND, NEW, 2) > 0.8
+
+
+def test_adversarial_training_changes_the_weights():
+    short = QUICK.model_copy(update={"epochs": 1})
+    plain = MatchModel(SMALL, short).fit(ITEMS, HISTORY, CONTENT, rng=1).item_vectors(ITEMS, CONTENT)
+    pushed = short.model_copy(update={"adversarial": 0.5})
+    fought = MatchModel(SMALL, pushed).fit(ITEMS, HISTORY, CONTENT, rng=1).item_vectors(ITEMS, CONTENT)
+    again = MatchModel(SMALL, short).fit(ITEMS, HISTORY, CONTENT, rng=1).item_vectors(ITEMS, CONTENT)
+    assert (plain == again).all()  # same seed, same bytes
+    assert not np.allclose(plain, fought)
+
+
+def test_save_and_load(model, tmp_path):
+    again = MatchModel.load(model.save(tmp_path / "model"))
+    items = model.item_vectors(ITEMS, CONTENT)
+    assert (again.item_vectors(ITEMS, CONTENT) == items).all()
+    assert (users_of(again, items) == users_of(model, items)).all()
+    assert not list((tmp_path / "model").glob("*.pkl"))
+
+
+def test_training_goes_on_and_old_knowledge_is_kept(model, tmp_path):
+    """New days bring new users and one new brand; the old brands must still be told apart."""
+    again = MatchModel.load(model.save(tmp_path / "model"))
+    more = pd.DataFrame({
+        "item_id": [f"n{i:02d}" for i in range(SIZE)], "title": "t", "brand": "fresh", "price": 2.0,
+    })
+    items = pd.concat([ITEMS, more], ignore_index=True)
+    rng = np.random.default_rng(3)
+    late = pd.DataFrame([
+        (f"w{user}", f"n{item:02d}", "purchase", pd.Timestamp("2024-02-01", tz="UTC") + pd.Timedelta(days=day))
+        for user in range(60) for day, item in enumerate(rng.choice(SIZE, 3, replace=False))
+    ], columns=EVENTS.columns)
+    history = History.of(items, pd.concat([EVENTS, late], ignore_index=True))
+    content = {"image": tuple(
+        np.concatenate([part, np.zeros((SIZE, *part.shape[1:]), part.dtype)]) for part in CONTENT["image"]
+    )}
+    again.fit(items, history, content, rng=2)
+    vectors_now = again.item_vectors(items, content)
+    users = again.user_vectors(history, np.arange(history.n_users), vectors_now)
+    first = np.array([history.item[history.user == user][0] for user in range(history.n_users)])
+    assert share_of_own_brand(users, vectors_now, first // SIZE, np.arange(len(items))) > 0.9
+
+
+def test_contributions_sum_to_the_score(model):
+    items = model.item_vectors(ITEMS, CONTENT)
+    rows = np.array([0, 25, 25, 119])
+    users = users_of(model, items)[[3, 4, 5, 6]]
+    found = token_contributions(model, ITEMS, CONTENT, rows, users)
+    assert np.allclose(found.sum(axis=1), np.einsum("pd,pd->p", items[rows], users), atol=1e-4)
+    no_picture = np.flatnonzero(~CONTENT["image"][1])[:3]
+    assert np.allclose(token_contributions(model, ITEMS, CONTENT, no_picture, users[:3])["image"], 0, atol=1e-5)
+
+
+def test_refusals(model):
+    with pytest.raises(LtexpoError, match="not fitted"):
+        MatchModel().item_vectors(ITEMS, CONTENT)
+    with pytest.raises(ConfigError, match="not a multiple"):
+        MatchModel(FusionSettings(width=10, heads=4))
+    with pytest.raises(ConfigError, match="the model learnt"):
+        model.item_vectors(ITEMS, {})
+    with pytest.raises(ConfigError, match="'smell' is not a token"):
+        model.item_vectors(ITEMS, CONTENT, hidden=("smell",))
+    with pytest.raises(TableError, match="120 rows for 119 items"):
+        model.item_vectors(ITEMS.iloc[1:], CONTENT)

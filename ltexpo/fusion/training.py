@@ -71,7 +71,7 @@ class Trainer:
         steps = max(2, int(np.ceil(n_examples / settings.batch)) * settings.epochs)
         every = max(1, steps // (2 * settings.epochs))
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=steps, pct_start=0.1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_then_cosine(step, steps))
         best, kept, stale = np.inf, copy.deepcopy(self.net.state_dict()), 0
         for step in track(range(steps), "match model", total=steps):
             self.net.train()
@@ -174,3 +174,11 @@ class Trainer:
         alike = content @ behaviour.T / 0.1
         same = torch.arange(len(rows), device=alike.device)
         return 0.5 * (nn.functional.cross_entropy(alike, same) + nn.functional.cross_entropy(alike.T, same))
+
+
+def _warm_then_cosine(step: int, steps: int) -> float:
+    """Share of the learning rate: up over a tenth of the steps, then down to nothing along a cosine."""
+    warm = max(1, steps // 10)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + float(np.cos(np.pi * (step - warm) / max(1, steps - warm))))

@@ -1,6 +1,6 @@
 """Made lists with known truth → how often the frontier's 95% intervals hold it, as Markdown.
 
-Run: python benchmarks/validity_frontier.py [--draws 200]
+Run: python benchmarks/validity_frontier.py [--draws 200] [--size 0.3]
 Over requests: samples of 400 lists out of 100,000; the truth is the loss that the same tail share costs on all of them.
 Over scores: 400 lists with known chances of a click and scores that err; the truth is the loss of the lists that the
 re-ranker chose, by those chances. Calibrated scores are posterior means: the chance is the score plus an error.
@@ -25,12 +25,12 @@ IN_TAIL = np.arange(ITEMS) >= ITEMS // 4
 MORE_TAIL = 0.20
 IDS = np.array([f"i{n:03d}" for n in range(ITEMS)])
 CATALOGUE = pd.DataFrame({"item_id": IDS, "title": IDS, "tier": np.where(IN_TAIL, "tail", "head")})
-SETTINGS = RerankSettings(k=K, guardrails=GuardrailSettings(min_score_ratio=None))
+SETTINGS = RerankSettings(k=K, score_kind="relevance", guardrails=GuardrailSettings(min_score_ratio=None))
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard errors and errors of candidates (n,), in shares of the scores' mean."""
+    """Standard errors and errors of candidates (n,), in units of 0.1."""
 
     size: float
     tail_times: float
@@ -43,12 +43,13 @@ class Noise:
 
     def __str__(self) -> str:
         tail = "" if self.tail_times == 1 else f", tail ×{self.tail_times:g}"
-        return f"{self.size:.0%} of the mean score{tail}, {'an item’s' if self.shared else 'a candidate’s'} own"
+        return f"{self.size:.0%} of 0.1{tail}, {'an item’s' if self.shared else 'a candidate’s'} own"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--size", type=float, default=0.3, help="standard error of a score, in tenths")
     options = parser.parse_args()
     item, chance = make_lists(100_000, np.random.default_rng(0))
     pool = table(item, chance)
@@ -56,7 +57,7 @@ def main() -> None:
     print("| interval | errors | scores are | taken as | held % | loss | bias, points | width, points |")
     print("| :-- | :-- | :-- | :-- | --: | --: | --: | --: |")
     show("over requests", "–", "–", "–", over_requests(pool, share, min(options.draws, 250)))
-    for noise in (Noise(0.3, 2, False), Noise(0.3, 2, True)):
+    for noise in (Noise(options.size, 2, False), Noise(options.size, 2, True)):
         for truth, taken in (("calibrated",) * 2, ("estimates", "calibrated"), ("estimates",) * 2):
             show("over scores", str(noise), truth, taken, over_scores(noise, truth, taken, share, options.draws))
 
@@ -74,15 +75,14 @@ def over_scores(
     noise: Noise, truth: str, taken: str, share: float, draws: int
 ) -> Iterator[tuple[float, float, float, float]]:
     """The same for scores that err; the loss is the middle of the interval."""
-    settings = SETTINGS.model_copy(update={"score_kind": "relevance"})
-    asked = settings.model_copy(update={"goals": (Goal(group="tail", min_share=share),)})
+    asked = SETTINGS.model_copy(update={"goals": (Goal(group="tail", min_share=share),)})
     for n in range(draws):
         rng = np.random.default_rng([1, n])
         item, middle = make_lists(LISTS, rng)
         std, error = noise.draw(item, rng)
         score, chance = (middle, middle + error) if truth == "calibrated" else (middle + error, middle)
         candidates = table(item, score, std)
-        point = frontier(candidates, CATALOGUE, settings, shares=[share], scores_are=taken, rng=n).points.iloc[0]
+        point = frontier(candidates, CATALOGUE, SETTINGS, shares=[share], scores_are=taken, rng=n).points.iloc[0]
         made = rerank(candidates, CATALOGUE, asked)
         known = candidates.assign(chance=chance)[["request_id", "item_id", "chance"]]
         had, has = (

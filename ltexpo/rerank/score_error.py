@@ -34,6 +34,7 @@ class ScoreErrors:
     around the true chances with these errors; the best of them look better than they are, and what both lists owe to
     that is taken off by the coupled bootstrap: E Σ w(s) ε = Σ σ² ∂w/∂s, measured with scores moved a little both ways
     (Oliveira, Lei & Tibshirani 2021, arXiv 2111.09447).
+    With the choice, the interval widens by E tr (Σ ∂w/∂s)², of which the items' own terms are taken.
     The errors of one item in different lists may be alike to any degree (the wider of the two ends is taken), those of
     different items are independent.
     """
@@ -72,15 +73,18 @@ class ScoreErrors:
         of_item = np.bincount(problem.items, weight * self.errors, problem.n_items)
         alone = np.bincount(problem.items, np.square(weight * self.errors), problem.n_items)
         variance = float(np.maximum(np.square(of_item), alone).sum())
-        flattered = np.array([
-            (up.owed(prices) - down.owed(prices)) / (2 * NUDGE)
-            for up, down in zip(self.nudged[::2], self.nudged[1::2], strict=True)
-        ]).reshape(-1, 2)
-        owed = flattered.mean(axis=0) if len(flattered) else np.zeros(2)
-        if len(flattered):
-            variance += float((flattered @ [-has / had, 1.0] / had).var(ddof=1)) / len(flattered)
-        true_before = had - owed[0]
-        loss = 1 - (has - owed[1]) / true_before if true_before > 0 else np.nan
+        true_before, true_after = had, has
+        if self.nudged:
+            owed = np.array([
+                (up.owed(prices) - down.owed(prices)) / (2 * NUDGE)
+                for up, down in zip(self.nudged[::2], self.nudged[1::2], strict=True)
+            ])
+            true_before, true_after = np.array([had, has]) - owed.sum(axis=2).mean(axis=0)
+            part = np.einsum("dli,l->di", owed, [-has / had, 1.0]) / had
+            variance += float(part.sum(axis=1).var(ddof=1)) / len(part)
+            # the choice itself moves with an item's error; means of two halves have no common noise to square
+            variance += max(float(part[::2].mean(axis=0) @ part[1::2].mean(axis=0)), 0.0)
+        loss = 1 - true_after / true_before if true_before > 0 else np.nan
         half = HALF * np.sqrt(variance)
         return loss - half, loss + half
 
@@ -91,8 +95,8 @@ class _Nudged:
 
     problem: Problem
     noise: Floats
-    plain: float
-    """Σ attention in the plain lists × noise."""
+    plain: Floats
+    """(I,) Σ attention in the plain lists × noise."""
 
     @classmethod
     def of(cls, problem: Problem, change: Floats, noise: Floats) -> "_Nudged":
@@ -105,13 +109,17 @@ class _Nudged:
         moved = replace(problem, items=problem.items[order], scores=scores[order], guardrails=rails)
         slots = empty_slots(moved)
         choose_plain(moved.lists, slots)
-        return cls(moved, noise[order], float(attention_given(moved, slots) @ noise[order]))
+        return cls(moved, noise[order], _by_item(moved, slots, noise[order]))
 
     def owed(self, prices: Floats) -> Floats:
-        """Σ attention × noise of the plain lists and of those at these prices: (2,)."""
+        """Σ attention × noise of every item in the plain lists and in those at these prices: (2, I)."""
         slots = empty_slots(self.problem)
         choose(self.problem.lists, self.problem.boosts(prices), slots)
-        return np.array([self.plain, float(attention_given(self.problem, slots) @ self.noise)])
+        return np.array([self.plain, _by_item(self.problem, slots, self.noise)])
+
+
+def _by_item(problem: Problem, slots: Slots, noise: Floats) -> Floats:
+    return np.bincount(problem.items, attention_given(problem, slots) * noise, problem.n_items)
 
 
 def attention_given(problem: Problem, slots: Slots) -> Floats:

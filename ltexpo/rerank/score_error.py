@@ -119,7 +119,7 @@ class _Nudged:
 
 
 def _by_item(problem: Problem, slots: Slots, noise: Floats) -> Floats:
-    return np.bincount(problem.items, attention_given(problem, slots) * noise, problem.n_items)
+    return np.bincount(problem.items, attention_given(problem, slots) * noise, problem.n_items).astype(np.float64)
 
 
 def attention_given(problem: Problem, slots: Slots) -> Floats:

@@ -3,9 +3,10 @@
 Run: python benchmarks/quality_steam.py [--data FOLDER] [--quick]
 1,645 lists of about 190 candidates, top 10, attention log2, 43 publishers, each with a floor of exposure: a fraction of
 the equal share of all exposure (which is the maximin share, as any publisher could be given more than ten times that).
-Then one floor for every item, and both together. The scores are sigmoid outputs of a matrix factorisation and taken as probabilities as
-they are. The file names 14% of the candidates twice or more (200 draws a list); one of each is kept. FairDiverse's
-loader adds the doubles up, fills everything else with zeros and counts items of no publisher for publisher 0.
+Then one floor for every item, and both together. The scores are sigmoid outputs of a matrix factorisation and taken as
+probabilities as they are. The file names 14% of the candidates twice or more (200 draws a list); one of each is kept.
+FairDiverse's loader adds the doubles up, fills everything else with zeros and counts items of no publisher for
+publisher 0.
 
 Every peer gets the floors as due shares, and as protected items those of publishers whose plain exposure is under
 their floor. Its settings and strength are swept (`strengths`, then two rounds between the neighbours of the best).

@@ -214,7 +214,8 @@ def both_floors(publishers: Case, items: Case) -> None:
     print(
         f"\n### Both: {publishers.name.lower()}, and {items.name.lower()}\n\nLP optimum {optimum.clicks:.4f} to "
         f"{optimum.bound:.4f} clicks; ltexpo's bound {solution.upper_bound:.4f}, lists {solution.clicks_after:.4f} "
-        f"({100 * solution.clicks_after / min(optimum.bound, solution.upper_bound):.4f}% of the lesser bound), gap {100 * solution.gap:.4f}%, "
+        f"({100 * solution.clicks_after / min(optimum.bound, solution.upper_bound):.4f}% of the lesser bound), "
+        f"gap {100 * solution.gap:.4f}%, "
         f"{int(solution.met.sum())} of {len(solution.met)} floors met in {solution.seconds:.2f} s.", flush=True,
     )
 

@@ -8,6 +8,7 @@ from ltexpo.data.tables import output_folder, read_frame, write_frame, write_jso
 from ltexpo.jobs.job import DataJob
 from ltexpo.jobs.reranking import catalogue_with_tiers
 from ltexpo.rerank import Frontier, RerankSettings, frontier
+from ltexpo.rerank.score_error import ScoresAre
 
 FRONTIER_TABLE, FRONTIER_FILE = "frontier.parquet", "frontier.json"
 
@@ -21,6 +22,10 @@ class FrontierJob(RerankSettings, DataJob):
     """Tail shares to solve for, from the plain lists' share to the most that the guardrails allow."""
     shares: tuple[float, ...] | None = None
     """The tail shares to solve for, in place of n_points."""
+    scores_are: ScoresAre = "calibrated"
+    """What score_std is the error of: "calibrated" scores are the mean chance of a click given what is known, so that
+    choosing by them flatters nothing; "estimates" scatter around the true chance, and what the choice flatters is
+    taken off the interval over scores."""
     out: Path
     """Folder to write frontier.parquet and frontier.json to."""
 
@@ -30,7 +35,8 @@ def run_frontier(job: FrontierJob) -> Frontier:
     with output_folder(job.out, verb="frontier", inputs=(job.data, job.candidates)) as folder:
         items, _ = catalogue_with_tiers(job.data, job.candidates, job.tail, None)
         result = frontier(
-            read_frame(job.candidates), items, job, shares=job.shares, n_points=job.n_points, rng=job.seed
+            read_frame(job.candidates), items, job, shares=job.shares, n_points=job.n_points,
+            scores_are=job.scores_are, rng=job.seed,
         )
         write_frame(result.points, folder / FRONTIER_TABLE)
         write_json({

@@ -65,16 +65,21 @@ def rank_figure(shares: pd.DataFrame) -> Html:
 
 
 def frontier_figure(points: pd.DataFrame, *, chosen: tuple[float, float], knee: int | None) -> Html:
-    """Loss of expected clicks at every tail share: share, loss, loss_low, loss_high; `chosen` is (share, loss)."""
+    """Loss of expected clicks at every tail share: share, loss, loss_low, loss_high, least (the bound).
+
+    `chosen` is (share, loss).
+    """
     share = points["share"].to_numpy(np.float64)
     loss, low, high = (points[name].to_numpy(np.float64) for name in ("loss", "loss_low", "loss_high"))
     bottom, top = min(0.0, float(np.nanmin(low))), max(float(np.nanmax(high)), chosen[1], 1e-4)
     x = _Scale(min(share[0], chosen[0]), max(share[-1], chosen[0]), LEFT + 8, WIDTH - RIGHT - 8)
     y = _Scale(bottom, ticks(0.0, top)[-1], HEIGHT - BOTTOM, TOP)
     band = _path((np.r_[share, share[::-1]], np.r_[low, high[::-1]]), x, y)
+    bound = _path((np.r_[share, share[::-1]], np.r_[points["least"].to_numpy(np.float64), loss[::-1]]), x, y)
     parts = [
         _axes(x, y, "tail share of exposure", "loss of expected clicks"),
         html('<path class="band" d="{path}Z"/>', path=band),
+        html('<path class="bound" d="{path}Z"/>', path=bound),
         _line("treatment", _path((share, loss), x, y)),
         html('<circle class="treatment" cx="{x}" cy="{y}" r="5"/>', x=_place(x(chosen[0])), y=_place(y(chosen[1]))),
     ]

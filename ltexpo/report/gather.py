@@ -54,7 +54,8 @@ class Facts:
     promotions: pd.DataFrame | None
     """request_id, item_id, rank_before, rank, goal, price, displaced, clicks_given_up."""
     frontier: pd.DataFrame | None
-    """share, loss, loss_low, loss_high, feasible: what every tail share would cost."""
+    """share, clicks, upper_bound, loss, loss_low, loss_high, feasible, [price, score_low, score_high]: what every tail
+    share would cost."""
     frontier_facts: Mapping[str, Any]
     experiment: pd.DataFrame | None
     """metric, control, treatment, difference, low, high, relative, relative_low, relative_high, p_value."""
@@ -100,7 +101,9 @@ def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None)
         rankings=rankings,
         certificate=certificate,
         promotions=_frame(run / PROMOTIONS_FILE, ("item_id", "rank", "goal", "displaced", "clicks_given_up")),
-        frontier=_frame(run / FRONTIER_FILE, ("share", "loss", "loss_low", "loss_high", "feasible")),
+        frontier=_frame(
+            run / FRONTIER_FILE, ("share", "clicks", "upper_bound", "loss", "loss_low", "loss_high", "feasible")
+        ),
         frontier_facts=_json(run / FRONTIER_FACTS_FILE),
         experiment=_frame(run / EXPERIMENT_FILE, ("metric", "control", "treatment", "relative", "relative_low")),
         experiment_facts=_json(run / EXPERIMENT_FACTS_FILE),

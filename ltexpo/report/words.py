@@ -21,6 +21,13 @@ def change(value: float | None, *, digits: int = 1) -> str:
     return signed(f"{value:+.{digits}%}") if _is_number(value) else NONE
 
 
+def below(gap: float | None) -> str:
+    """At most 0.012%, or less than 0.001%: a bound on a small share."""
+    if not _is_number(gap):
+        return NONE
+    return "less than 0.001%" if gap is not None and gap < 1e-5 else f"at most {percent(gap, digits=3)}"
+
+
 def points(value: float | None, *, digits: int = 1) -> str:
     """+12.3 points: a difference of two shares."""
     return signed(f"{100 * value:+.{digits}f} points") if value is not None and _is_number(value) else NONE

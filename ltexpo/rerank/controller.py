@@ -21,6 +21,8 @@ POINTS = 200
 """Samples of a trajectory."""
 INTERVALS = 2000
 """Updates of a PID over a period."""
+SHORT = 100_000
+"""Lists of a period under which a PID integrates faster: small goals see few lists to learn their price from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +197,8 @@ class DualController(Controller):
 class PidController(Controller):
     """PID on the relative deviation of each group's exposure from what is due in an interval of `batch` lists.
 
-    By default a period has `INTERVALS` intervals.
+    By default a period has `INTERVALS` intervals, and ki is 0.05 × max(1, √(`SHORT` / lists)): in short periods goals
+    are met more closely, at somewhat more clicks.
 
     Price = spread × (kp × smoothed error + ki × Σ errors + kd × change of the smoothed error), as advertising platforms
     pace budgets (Zhang et al. 2016, "Feedback control of real-time display advertising"); for its kinship with mirror
@@ -205,14 +208,17 @@ class PidController(Controller):
 
     def __init__(
         self, problem: Problem, *, expected_exposure: float | None = None, batch: int | None = None,
-        start: Floats | None = None, kp: float = 0.05, ki: float = 0.05, kd: float = 0.0, smoothing: float = 0.2,
+        start: Floats | None = None, kp: float = 0.05, ki: float | None = None, kd: float = 0.0, smoothing: float = 0.2,
         most_error: float = 2.0, most_step: float = 0.1,
     ) -> None:
+        expected = expected_exposure_of(problem, expected_exposure)
+        n_lists = expected / problem.attention.sum()
+        if ki is None:
+            ki = 0.05 * max(1.0, float(np.sqrt(SHORT / max(n_lists, 1.0))))
         if min(kp, ki, kd) < 0 or not 0 < smoothing <= 1 or not (most_error > 0 and most_step > 0):
             raise InputError("gains must be ≥ 0, smoothing in (0, 1], most_error and most_step above 0.")
-        expected = expected_exposure_of(problem, expected_exposure)
         if batch is None:
-            batch = int(np.clip(expected / problem.attention.sum() / INTERVALS, 1, 1000))
+            batch = int(np.clip(n_lists / INTERVALS, 1, 1000))
         super().__init__(
             problem, expected_exposure=expected, batch=batch, start=start,
             rate=np.zeros(len(problem.goals)), pid=np.array([kp, ki, kd, smoothing, most_error, most_step]),

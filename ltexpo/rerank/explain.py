@@ -8,6 +8,8 @@ import pandas as pd
 from ltexpo.columns import Columns
 from ltexpo.errors import TableError
 
+WIDTH = 80
+"""Columns of a terminal that an explanation fits."""
 PROMOTION_COLUMNS = [
     Columns.Request, Columns.Item, "rank_before", Columns.Rank, "goal", Columns.Price, "displaced", "clicks_given_up",
 ]
@@ -39,7 +41,7 @@ def promotions(rankings: pd.DataFrame, control: pd.DataFrame, boosts: pd.DataFra
 
 @dataclass(frozen=True)
 class Explanation:
-    """One list before and after, slot by slot; prints as a table."""
+    """One list before and after, slot by slot; prints slots that changed with their reasons."""
 
     request: str
     slots: pd.DataFrame
@@ -50,10 +52,23 @@ class Explanation:
         return self.slots
 
     def __str__(self) -> str:
-        shown = self.slots.astype(object).where(self.slots.notna(), "")
-        total = self.slots["clicks"].sum()
-        text = shown.to_string(index=False, float_format=lambda number: f"{number:.4g}")
-        return f"request {self.request}: expected clicks {total:+.4f}\n{text}"
+        moved = self.slots[self.slots["before"] != self.slots["after"]]
+        if moved.empty:
+            return f"request {self.request}: the plain list stands ({len(self.slots)} slots)"
+        lines = [
+            f"request {self.request}: {len(moved)} of {len(self.slots)} slots changed, "
+            f"expected clicks {self.slots['clicks'].sum():+.4f}"
+        ]
+        for slot in self.slots.to_dict("records"):
+            lines.append(f"{slot['rank']:>3}  {_cut(slot['after'], WIDTH - 5)}")
+            if slot["before"] == slot["after"]:
+                continue
+            lines.append(f"       in place of {_cut(slot['before'], WIDTH - 19)}")
+            came = "not in the plain list" if pd.isna(slot["rank_before"]) else f"rank {slot['rank_before']} before"
+            boosted = slot["boost"] and not pd.isna(slot["goal"])
+            paid = f"boost {slot['boost']:+.4g} for {slot['goal']}, " if boosted else ""
+            lines.append(f"       {came}, {paid}clicks {slot['clicks']:+.4f}")
+        return "\n".join(lines)
 
 
 def explain(
@@ -80,6 +95,9 @@ def explain(
     }))
 
 
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
 def _named(ids: "pd.Series[str]", name: "pd.Series[str]") -> "pd.Series[str]":
-    titles = ids.map(name).fillna("").str.slice(0, 40)
-    return (ids.fillna("–") + " " + titles).str.strip().reset_index(drop=True)
+    return (ids.fillna("–") + " " + ids.map(name).fillna("")).str.strip().reset_index(drop=True)

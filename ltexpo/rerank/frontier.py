@@ -6,23 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
-from ltexpo.columns import Columns
-from ltexpo.data.schema import CANDIDATES, check_table
 from ltexpo.errors import ConfigError
-from ltexpo.metrics.intervals import Estimate, ratio_estimate
-from ltexpo.rerank.encode import Encoded, Slots, click_scores, encode
+from ltexpo.metrics.intervals import ratio_estimate
+from ltexpo.rerank.encode import Encoded, encode
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.score_error import ScoreErrors, ScoresAre, attention_given
 from ltexpo.rerank.settings import Goal, RerankSettings
 from ltexpo.rerank.solve import Solution, solve
 
 Floats = npt.NDArray[np.float64]
 
 TAIL = "tail"
-HALF = float(stats.norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,10 @@ class Frontier:
     """One row per share asked, rising:
 
     share, achieved; clicks; upper_bound: no lists that meet the goals have more clicks (the band); price: clicks that
-    one more unit of tail exposure costs; loss: share of the plain lists' clicks that is lost; loss_low, loss_high: its
-    95% interval over requests (clusters of users where candidates name them); score_low, score_high: its 95% interval
-    for the uncertainty of the scores, NaN without score_std; feasible: whether every goal is met.
+    one more unit of tail exposure costs; loss: share of the plain lists' clicks that is lost; loss_low, loss_high: 95%
+    interval of the loss that this share costs in a population of such requests (clusters of users where candidates
+    name them); score_low, score_high: 95% interval of the loss by the true chances of a click, given these lists, NaN
+    without score_std; feasible: whether every goal is met.
     """
     knee_row: int | None
     clicks_before: float
@@ -81,14 +79,14 @@ def frontier(
     *,
     shares: Sequence[float] | None = None,
     n_points: int = 15,
+    scores_are: ScoresAre = "calibrated",
     rng: int | np.random.Generator = 0,
 ) -> Frontier:
     """Solve for each tail share in turn, warm-started from its neighbour; the goal on the tail in `settings` is varied.
 
     `shares`: tail shares to ask for; default `n_points` from the plain lists' share to the most that the guardrails
-    allow. Score errors are taken as independent between candidates, and the chosen lists as given: errors that a model
-    makes alike for many lists widen the interval, and choosing by the same scores makes the loss look smaller than it
-    is. Raises `InputError` on input that cannot be used.
+    allow. `scores_are` says what `score_std` is the error of, see `ScoreErrors`. Raises `InputError` on input that
+    cannot be used.
     """
     if shares is None and n_points < 2:
         raise ConfigError(f"n_points is {n_points}; give 2 or more, or shares.")
@@ -104,8 +102,8 @@ def frontier(
     grid = np.sort(np.asarray(shares, dtype=np.float64)) if shares is not None else np.linspace(
         share_before, max(_most_tail(problem) / total, share_before), n_points
     )
-    errors = _score_errors(candidates, encoded, settings)
-    before = _attention_given(problem, encoded.plain)
+    errors = ScoreErrors.of(candidates, encoded, settings, scores_are=scores_are, rng=rng)
+    before = attention_given(problem, encoded.plain)
     rows, start = [], None
     for share in grid:
         # rounding asks for a hair more than the target, so a share that lists give exactly is asked a hair lower
@@ -149,17 +147,14 @@ def _most_tail(problem: Problem) -> float:
 
 
 def _row(
-    encoded: Encoded, solution: Solution, share: float, clicks_before: float, before: Floats, errors: Floats | None
+    encoded: Encoded, solution: Solution, share: float, clicks_before: float, before: Floats,
+    errors: ScoreErrors | None,
 ) -> dict[str, float | bool]:
     problem = encoded.problem
-    after = _attention_given(problem, solution.slots)
-    of_requests = _loss_over_requests(encoded, before, after)
+    after = attention_given(problem, solution.slots)
     loss = 1 - solution.clicks_after / clicks_before if clicks_before else 0.0
-    half = np.nan
-    if errors is not None and clicks_before:
-        # loss = 1 - A / B, to first order in the scores
-        weight = after / clicks_before - solution.clicks_after * before / clicks_before**2
-        half = HALF * float(np.sqrt(np.square(weight * errors).sum()))
+    low, high = _loss_over_requests(encoded, solution, before, after, loss)
+    of_scores = None if errors is None or not clicks_before else errors.loss(before, after, solution.prices)
     return {
         "share": share,
         "achieved": float(solution.achieved[0]) / problem.total_exposure,
@@ -167,48 +162,29 @@ def _row(
         "upper_bound": solution.upper_bound,
         "price": float(solution.prices[0]),
         "loss": loss,
-        "loss_low": of_requests.low,
-        "loss_high": of_requests.high,
-        "score_low": loss - half,
-        "score_high": loss + half,
+        "loss_low": low,
+        "loss_high": high,
+        "score_low": np.nan if of_scores is None else of_scores[0],
+        "score_high": np.nan if of_scores is None else of_scores[1],
         "feasible": solution.feasible,
     }
 
 
-def _attention_given(problem: Problem, slots: Slots) -> Floats:
-    """(nnz,) attention × weight that each candidate gets."""
-    given = np.zeros(len(problem.scores))
-    row, slot = np.nonzero(slots >= 0)
-    weight = 1.0 if problem.weights is None else problem.weights[row]
-    given[problem.indptr[row] + slots[row, slot]] = problem.attention[slot] * weight
-    return given
+def _loss_over_requests(
+    encoded: Encoded, solution: Solution, before: Floats, after: Floats, loss: float
+) -> tuple[float, float]:
+    """Interval of the loss at the goals as they stand, over requests or users.
 
-
-def _loss_over_requests(encoded: Encoded, before: Floats, after: Floats) -> Estimate:
-    """Σ (clicks before - after) / Σ clicks before, with the interval over requests or users."""
+    Other requests would have other prices at which the goals are met. By the envelope theorem a request then counts
+    with what it loses less the price of what it gives to the goals beyond its part of them; goals that are just met
+    make this nothing over all requests. (Without that term, lists of other exposure would be compared.)
+    """
     problem = encoded.problem
     request = np.repeat(np.arange(problem.n_lists), np.diff(problem.indptr))
     lost = np.bincount(request, (before - after) * problem.scores, problem.n_lists)
     had = np.bincount(request, before * problem.scores, problem.n_lists)
-    return ratio_estimate(lost, had, encoded.users)
-
-
-def _score_errors(candidates: pd.DataFrame, encoded: Encoded, settings: RerankSettings) -> Floats | None:
-    """(nnz,) standard error of every score, in clicks and in the problem's order; None without score_std."""
-    if Columns.ScoreStd not in candidates.columns:
-        return None
-    checked = check_table(candidates, CANDIDATES).frame
-    request = encoded.requests.get_indexer(pd.Index(checked[Columns.Request]))
-    code = encoded.item_ids.codes_or_missing(checked[Columns.Item])
-    error = checked[Columns.ScoreStd].to_numpy(np.float64)
-    if settings.score_kind == "logit":
-        chance = click_scores(checked[Columns.Score].to_numpy(np.float64), settings, {})
-        error = error * chance * (1 - chance)
-    problem = encoded.problem
-    # banned candidates are in the table but not in the problem
-    allowed = ~checked[Columns.Item].isin(settings.guardrails.banned).to_numpy(bool)
-    ours = np.lexsort((problem.items, np.repeat(np.arange(problem.n_lists), np.diff(problem.indptr))))
-    theirs = np.lexsort((code[allowed], request[allowed]))
-    placed = np.empty(len(problem.scores))
-    placed[ours] = error[allowed][theirs]
-    return placed
+    boost = problem.membership @ solution.prices
+    given = np.bincount(request, after * boost[problem.items], problem.n_lists)
+    part = problem.list_exposure / max(problem.total_exposure, 1e-12)
+    over = ratio_estimate(lost - given + part * float(solution.prices @ solution.achieved), had, encoded.users)
+    return over.low + loss - over.value, over.high + loss - over.value

@@ -102,8 +102,8 @@ class Problem:
         groups = np.ascontiguousarray(group_ids, dtype=np.int64)
         shares = None if weights is None else np.ascontiguousarray(weights, dtype=np.float32)
         boostable = None if rails.boostable is None else _array(rails.boostable, np.bool_, in_place)
-        _check_lists(starts, codes, values, shares, n_items=len(ends) - 1)
-        _check_goals(goals, slots, groups, rails, len(ends) - 1)
+        check_lists(starts, codes, values, slots, n_items=len(ends) - 1, weights=shares)
+        _check_goals(goals, groups, rails, len(ends) - 1)
         if not sort_lists(starts, codes, values, np.empty(0, np.bool_) if boostable is None else boostable):
             raise InputError("candidates hold the same item twice in one list. Keep one row per request and item.")
         if boostable is not None:
@@ -184,13 +184,16 @@ def _array(values: npt.ArrayLike, dtype: type, in_place: bool) -> npt.NDArray[An
     return np.ascontiguousarray(values, dtype=dtype) if in_place else np.array(values, dtype=dtype, order="C")
 
 
-def _check_lists(
+def check_lists(
     indptr: npt.NDArray[np.int64],
     items: npt.NDArray[np.generic],
     scores: npt.NDArray[np.generic],
-    weights: npt.NDArray[np.float32] | None,
+    attention: Floats,
+    *,
     n_items: int,
+    weights: npt.NDArray[np.float32] | None = None,
 ) -> None:
+    """Raise `InputError` for lists that cannot be used."""
     if len(indptr) < 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] != len(items):
         raise InputError("indptr does not cut the candidates into lists. Give R+1 rising offsets from 0 to nnz.")
     if len(scores) != len(items):
@@ -202,13 +205,13 @@ def _check_lists(
         raise InputError("scores holds NaN or infinite values. Drop or mend these candidates first.")
     if weights is not None and (len(weights) != len(indptr) - 1 or not (weights >= 0).all()):
         raise InputError("weights must hold one value ≥ 0 per list.")
+    if not len(attention) or (attention < 0).any() or (np.diff(attention) > 1e-12).any():
+        raise InputError("attention must hold k probabilities that do not rise with rank.")
 
 
 def _check_goals(
-    goals: Goals, attention: Floats, group_ids: npt.NDArray[np.int64], rails: Guardrails, n_items: int
+    goals: Goals, group_ids: npt.NDArray[np.int64], rails: Guardrails, n_items: int
 ) -> None:
-    if not len(attention) or (attention < 0).any() or (np.diff(attention) > 1e-12).any():
-        raise InputError("attention must hold k probabilities that do not rise with rank.")
     if not (len(goals.group) == len(goals.kind) == len(goals.target)):
         raise InputError("goals: group, kind and target must be of one length.")
     if not np.isin(goals.kind, (-1, 1)).all() or not np.isfinite(goals.target).all():

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 SMALL = 10_000
 """Up to so many lists a pass costs next to nothing."""
+FEW_LISTS = 200
+"""With more lists a goal the first search is exact enough."""
 REACHES = (0.1, 0.02, 0.1, 0.005, 0.02, 0.1, 0.02)
 """First steps, in ranges of scores, of the further searches on so few lists."""
 SAMPLES = (20_000, 100_000)
@@ -98,7 +100,7 @@ def solve(
     point = minimise(full, box, prices, tolerance=tolerance, most_passes=most_passes, reach=reach)
     # Where goals are about as many as lists the dual has corners that stop a step too early: look again at other
     # lengths, which costs nothing next to the rest on lists so few.
-    for fresh in REACHES if problem.n_lists <= SMALL else ():
+    for fresh in REACHES if problem.n_lists <= min(SMALL, FEW_LISTS * n_goals) else ():
         again = minimise(
             full, box, point.prices, tolerance=tolerance, most_passes=5 * most_passes, reach=fresh * spread
         )

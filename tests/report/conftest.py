@@ -12,7 +12,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import write_frame, write_json
 from ltexpo.data.tail import TailSpec
-from ltexpo.rerank import Goal, RerankSettings, promotions, rerank
+from ltexpo.rerank import Goal, RerankSettings, frontier, promotions, rerank
 
 N_ITEMS, N_USERS, N_CANDIDATES = 120, 60, 30
 EVIL_TITLE = '<script>alert("x")</script> & "sons"'
@@ -74,6 +74,9 @@ def make_run(folder: Path) -> Path:
     made = promotions(result.rankings, result.control, result.boosts)
     write_frame(made, folder / "rankings" / "promotions.parquet")
     write_json(result.certificate.to_dict(), folder / "rankings" / "certificate.json")
+    drawn = frontier(candidates, items, RerankSettings(k=10), n_points=5)
+    write_frame(drawn.points, folder / "frontier" / "frontier.parquet")
+    write_json({"knee_row": drawn.knee_row}, folder / "frontier" / "frontier.json")
     _experiment(folder / "experiment")
     _evaluation(folder / "evaluation")
     return folder

@@ -11,6 +11,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.tables import read_frame, read_json, write_frame, write_json
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.report import ReportSettings, write_report
+from ltexpo.report.words import number
 
 VOID = {"meta", "img", "br", "path", "circle", "rect"}
 
@@ -117,13 +118,31 @@ def test_states_what_the_tables_hold(made: tuple[str, Page], made_run: Path) -> 
     assert "Differs:" not in text
 
 
+def test_the_certificate_the_frontier_and_ten_boosts_are_there(made: tuple[str, Page], made_run: Path) -> None:
+    text = made[1].text
+    certificate = read_json(made_run / "rankings" / "certificate.json")
+    assert number(certificate["clicks_after"], digits=6) in text
+    assert "No lists that meet the goals have more than" in text
+    points = read_frame(made_run / "frontier" / "frontier.parquet")
+    for share in points["share"]:
+        assert f"{share:.1%}" in text
+    promoted = read_frame(made_run / "rankings" / "promotions.parquet")
+    dear = promoted.sort_values(["clicks_given_up", "item_id"], ascending=[False, True]).drop_duplicates("item_id")
+    boosts = text[text.index("promotions were made in all"):text.index("Offline accuracy", text.index("made in all"))]
+    assert made[0].count('data-label="clicks given up"') == 10 == min(10, len(dear))
+    for given_up in dear["clicks_given_up"].head(10):
+        assert number(given_up) in boosts
+    assert "tail and new products" in boosts
+    assert "min_share" not in boosts
+
+
 def test_same_run_same_bytes(made_run: Path, tmp_path: Path) -> None:
     first, second = (write_report(made_run, tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
     assert first == second
 
 
 def test_missing_stages_are_said(own_run: Path) -> None:
-    for stage in ("experiment", "evaluation"):
+    for stage in ("experiment", "evaluation", "frontier"):
         shutil.rmtree(own_run / stage)
     text = page_of(own_run)[1].text
     assert "No A/B test was simulated in this run" in text

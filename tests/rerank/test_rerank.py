@@ -63,7 +63,10 @@ def test_a_list_worked_by_hand():
     assert why["clicks_given_up"] == pytest.approx(0.10 * second)
     shown = explain("r", result.rankings, result.control, result.boosts, ITEMS)
     assert shown.slots["clicks"].sum() == pytest.approx(certificate.clicks_after - certificate.clicks_before)
-    assert "b B" in str(shown)
+    text = str(shown)
+    assert "b B" in text
+    assert "in place of" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_without_goals_the_lists_stay_and_ties_break_by_item_id():

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ltexpo.errors import ConfigError, InputError
 from ltexpo.rerank.kernels import sort_lists
+from ltexpo.rerank.problem import check_lists
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -70,9 +71,7 @@ class Market:
         parts = np.ascontiguousarray(group, np.int32)
         counts = np.ascontiguousarray(popularity, np.float64)
         slots = np.ascontiguousarray(attention, np.float64)
-        _check_lists(starts, codes, values, n_items=len(parts))
-        if not len(slots) or (slots < 0).any() or (np.diff(slots) > 1e-12).any():
-            raise InputError("attention must hold k probabilities that do not rise with rank.")
+        check_lists(starts, codes, values, slots, n_items=len(parts))
         if len(counts) != len(parts) or not (counts >= 0).all():
             raise InputError(f"popularity must hold one count ≥ 0 for each of {len(parts)} items.")
         if not sort_lists(starts, codes, values, np.empty(0, np.bool_)):
@@ -182,17 +181,6 @@ def checked(strength: float, name: str, *, most: float = np.inf) -> float:
         reach = "≥ 0" if most == np.inf else f"from 0 to {most:g}"
         raise ConfigError(f"strength of {name} is {strength}; give a number {reach}.")
     return float(strength)
-
-
-def _check_lists(indptr: Array, items: Array, scores: Array, n_items: int) -> None:
-    if len(indptr) < 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] != len(items):
-        raise InputError("indptr does not cut the candidates into lists. Give R+1 rising offsets from 0 to nnz.")
-    if len(scores) != len(items):
-        raise InputError(f"scores holds {len(scores)} values for {len(items)} candidates. Give one per candidate.")
-    if len(items) and (int(items.min()) < 0 or int(items.max()) >= n_items):
-        raise InputError(f"items holds codes outside 0 to {n_items - 1}. Encode items densely.")
-    if len(scores) and not np.isfinite(scores).all():
-        raise InputError("scores holds NaN or infinite values. Drop or mend these candidates first.")
 
 
 def _due(due: npt.ArrayLike | None, group: Array, items: Array) -> Floats:

@@ -72,7 +72,9 @@ def check_settings(model: type[S], values: Mapping[str, Any], source: str) -> S:
         elif first["type"] == "missing":
             what = f"'{field}' is missing. Give it in the YAML or as --{field.replace('_', '-')}."
         else:
-            what = f"'{field}' is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}."
+            # a whole block says nothing that its message does not
+            arrived = "" if isinstance(first["input"], Mapping | Settings) else f" is {first['input']!r}"
+            what = f"'{field}'{arrived}: {first['msg'].removeprefix('Value error, ')}."
         more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise ConfigError(f"{source}: {what}{more}") from error
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.groups import shown_amount
+from ltexpo.rerank.pins import pins_kept
 from ltexpo.rerank.settings import RerankSettings
 
 
@@ -114,6 +115,8 @@ def certify(
     for rail in rails:
         if rail["kind"] == "max_click_loss":
             rail |= {"achieved": loss, "kept": loss <= rail["value"] + 1e-12}
+        if rail["kind"] == "pinned":
+            rail |= pins_kept(encoded.problem, encoded.plain)  # the final lists hold them in the same slots
     return Certificate(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {

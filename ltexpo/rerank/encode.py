@@ -16,6 +16,7 @@ from ltexpo.metrics.attention import attention_weights
 from ltexpo.rerank.attain import attainable
 from ltexpo.rerank.groups import GoalTable, column_of, expand_goals, goal_targets
 from ltexpo.rerank.kernels import choose_plain
+from ltexpo.rerank.pins import pin_slots, refuse_unknown
 from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
 from ltexpo.rerank.rounding import empty_slots
 from ltexpo.rerank.settings import GuardrailSettings, RerankSettings
@@ -81,6 +82,7 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
     catalogue = items.sort_values(Columns.Item, ignore_index=True)
     item_ids = IdMap(pd.Index(catalogue[Columns.Item]))
     notes: dict[str, int] = {}
+    refuse_unknown(settings.guardrails, item_ids)
     if settings.guardrails.banned:
         unwanted = checked[Columns.Item].isin(settings.guardrails.banned)
         notes["banned candidates left out"] = int(unwanted.sum())
@@ -106,7 +108,7 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
         return Problem.build(
             np.concatenate([[0], np.cumsum(lengths)]), codes[order], scores[order], attention=attention,
             group_indptr=members.indptr, group_ids=members.indices, goals=goals,
-            guardrails=_guardrails(settings.guardrails, catalogue, boostable),
+            guardrails=_guardrails(settings.guardrails, catalogue, boostable, pin_slots(settings.guardrails.pinned, item_ids)),
         )
 
     group = np.arange(len(table), dtype=np.int64)
@@ -153,7 +155,8 @@ def _with_goals(problem: Problem, goals: Goals) -> Problem:
 
 
 def _guardrails(
-    rails: GuardrailSettings, items: pd.DataFrame, boostable: npt.NDArray[np.bool_] | None
+    rails: GuardrailSettings, items: pd.DataFrame, boostable: npt.NDArray[np.bool_] | None,
+    pin: npt.NDArray[np.int32] | None,
 ) -> Guardrails:
     caps = []
     for column, at_most in rails.max_per.items():
@@ -170,6 +173,7 @@ def _guardrails(
         caps=tuple(caps),
         max_request_loss=rails.max_request_loss,
         max_click_loss=rails.max_click_loss,
+        pin=pin,
     )
 
 

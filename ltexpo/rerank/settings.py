@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from ltexpo.config import Settings
 from ltexpo.data.tail import TailSpec
@@ -67,6 +67,21 @@ class GuardrailSettings(Settings):
     """Column of items → at most so many items with the same value in one list."""
     banned: tuple[str, ...] = ()
     """item_ids that may not be shown."""
+    pinned: dict[str, PositiveInt] = Field(default_factory=dict)
+    """item_id → slot (1 is the first) where it stands wherever it is a candidate, in the plain lists too. A pin wins over
+    every other guardrail, and counts in max_per; in a list too short to have the slot the item stands last."""
+
+    @model_validator(mode="after")
+    def _pins_agree(self) -> Self:
+        at: dict[int, str] = {}
+        for item, slot in self.pinned.items():
+            if slot in at:
+                raise ValueError(f"pinned puts '{at[slot]}' and '{item}' into slot {slot}; give each its own")
+            at[slot] = item
+        both = sorted(set(self.pinned) & set(self.banned))
+        if both:
+            raise ValueError(f"'{both[0]}' is both pinned and banned; take it out of one")
+        return self
 
 
 class RerankSettings(Settings):
@@ -88,3 +103,10 @@ class RerankSettings(Settings):
     """Which items are head, tail and new."""
     tolerance: float = Field(1e-6, gt=0)
     """Relative gain of the dual under which the solver stops."""
+
+    @model_validator(mode="after")
+    def _pins_fit(self) -> Self:
+        for item, slot in self.guardrails.pinned.items():
+            if slot > self.k:
+                raise ValueError(f"guardrails.pinned puts '{item}' into slot {slot}, beyond the k = {self.k} slots of a list")
+        return self

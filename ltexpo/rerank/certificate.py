@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ltexpo.metrics.attention import NAMES
 from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.pins import pins_kept
@@ -121,7 +122,13 @@ def certify(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {
             "boosted": boosted, "requests": encoded.problem.n_lists, "k": settings.k,
-            "attention": settings.attention, "score_kind": settings.score_kind, "tail": str(settings.tail),
+            "attention": _attention(encoded, settings), "score_kind": settings.score_kind, "tail": str(settings.tail),
             "notes": encoded.notes, "passes": passes, "seconds": seconds,
         },
     )
+
+
+def _attention(encoded: Encoded, settings: RerankSettings) -> str | list[float]:
+    """A name as it is; else the probabilities themselves, as a file may change later."""
+    named = isinstance(settings.attention, str) and settings.attention in NAMES
+    return str(settings.attention) if named else encoded.problem.attention.tolist()

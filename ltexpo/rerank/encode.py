@@ -82,7 +82,8 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
     catalogue = items.sort_values(Columns.Item, ignore_index=True)
     item_ids = IdMap(pd.Index(catalogue[Columns.Item]))
     notes: dict[str, int] = {}
-    refuse_unknown(settings.guardrails, item_ids)
+    rails = settings.guardrails
+    refuse_unknown(rails, item_ids)
     if settings.guardrails.banned:
         unwanted = checked[Columns.Item].isin(settings.guardrails.banned)
         notes["banned candidates left out"] = int(unwanted.sum())
@@ -108,7 +109,7 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
         return Problem.build(
             np.concatenate([[0], np.cumsum(lengths)]), codes[order], scores[order], attention=attention,
             group_indptr=members.indptr, group_ids=members.indices, goals=goals,
-            guardrails=_guardrails(settings.guardrails, catalogue, boostable, pin_slots(settings.guardrails.pinned, item_ids)),
+            guardrails=_guardrails(settings.guardrails, catalogue, boostable, pin_slots(rails.pinned, item_ids)),
         )
 
     group = np.arange(len(table), dtype=np.int64)

@@ -44,8 +44,9 @@ class Guardrails:
     `min_score_ratio` × the best score of its list, under `min_score`, or because `boostable` (nnz,) says so.
     The first `protect_top` slots keep the plain list. `pin` (I,) is the slot from 0 of every pinned item, -1 for the
     others: a pinned item stands there in the plain list and in the final one, whatever floors and caps say (it counts
-    against the caps of the others); in a list too short for its slot it stands last. No list loses more than `max_request_loss` of its own plain
-    clicks. `max_click_loss` of all together is kept by `solve.spend`; `solve.solve` meets the goals at any price.
+    against the caps of the others); in a list too short for its slot it stands last. No list loses more than
+    `max_request_loss` of its own plain clicks. `max_click_loss` of all together is kept by `solve.spend`;
+    `solve.solve` meets the goals at any price.
     """
 
     min_score_ratio: float | None = None
@@ -226,9 +227,9 @@ def _check_goals(
         if len(cap.codes) != n_items or cap.at_most < 1:
             raise InputError("a cap needs one part code per item and at least 1 item per part.")
     if rails.pin is not None:
-        slots = rails.pin[rails.pin >= 0]
-        if len(rails.pin) != n_items or len(np.unique(slots)) < len(slots) or int(slots.max(initial=0)) >= len(attention):
-            raise InputError(f"pin needs one slot per item: -1, or its own from 0 to {len(attention) - 1}.")
+        slots, k = rails.pin[rails.pin >= 0], len(attention)
+        if len(rails.pin) != n_items or len(np.unique(slots)) < len(slots) or int(slots.max(initial=0)) >= k:
+            raise InputError(f"pin needs one slot per item: -1, or its own from 0 to {k - 1}.")
     for name in ("max_request_loss", "max_click_loss"):
         loss = getattr(rails, name)
         if loss is not None and not 0 <= loss <= 1:

@@ -4,7 +4,7 @@ For fixed prices the best list is a sort by score + boost (rearrangement inequal
 With at most m items per part the greedy stays exact, since every prefix of a list is an independent set of a partition
 matroid (Edmonds 1971). With items that may not rise above their plain slot it stays exact too: they are unit jobs with
 release dates, and taking the best available job for every slot is optimal by exchange. Caps and release dates together,
-or two crossing caps, make it a heuristic: then `relaxed_value` relaxes one of them at a time, and the least value bounds.
+or two crossing caps, make it a heuristic: then `relaxed_value` relaxes one of them at a time, and the least bounds.
 Pinned items take their slots before all else (the matroid is contracted by them), which changes none of this.
 """
 
@@ -78,7 +78,7 @@ def may_rise(lists, lo, i):
 
 @njit(cache=True, nogil=True)
 def fits_caps(lists, chosen, filled, i, skip, only):
-    """Whether candidate i may join chosen[:filled] (slot `skip` and -1 left out) under cap `only`, or all caps if -1."""
+    """Whether candidate i may join chosen[:filled] (without slot `skip` and -1) under cap `only`, all caps if -1."""
     for p in range(lists.caps.size):
         if only >= 0 and p != only:
             continue

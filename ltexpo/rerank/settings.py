@@ -68,8 +68,8 @@ class GuardrailSettings(Settings):
     banned: tuple[str, ...] = ()
     """item_ids that may not be shown."""
     pinned: dict[str, PositiveInt] = Field(default_factory=dict)
-    """item_id → slot (1 is the first) where it stands wherever it is a candidate, in the plain lists too. A pin wins over
-    every other guardrail, and counts in max_per; in a list too short to have the slot the item stands last."""
+    """item_id → slot (1 is the first) where it stands wherever it is a candidate, in the plain lists too. A pin wins
+    over every other guardrail and counts in max_per; in a list too short to have the slot the item stands last."""
 
     @model_validator(mode="after")
     def _pins_agree(self) -> Self:
@@ -90,7 +90,8 @@ class RerankSettings(Settings):
     k: int = Field(20, ge=1)
     """Length of the final lists."""
     attention: str | tuple[float, ...] = "log2"
-    """Probability that each slot is examined: log2, uniform, or a list of k probabilities."""
+    """Probability that each slot is examined: log2, uniform, a list of k probabilities, or the path of a Parquet, CSV
+    or JSON table with columns rank, attention, as a fitted click model gives."""
     goals: tuple[Goal, ...] = (Goal(group="tail", min_share=0.3),)
     """What exposure groups must get; all goals are met at the least cost in clicks."""
     guardrails: GuardrailSettings = GuardrailSettings()
@@ -108,5 +109,5 @@ class RerankSettings(Settings):
     def _pins_fit(self) -> Self:
         for item, slot in self.guardrails.pinned.items():
             if slot > self.k:
-                raise ValueError(f"guardrails.pinned puts '{item}' into slot {slot}, beyond the k = {self.k} slots of a list")
+                raise ValueError(f"guardrails.pinned puts '{item}' into slot {slot}, beyond the k = {self.k} slots")
         return self

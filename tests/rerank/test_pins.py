@@ -1,4 +1,4 @@
-"""Pinned items: by hand, against the linear program with every other guardrail, and refused where they make no sense."""
+"""Pinned items: by hand, against the linear program beside every other guardrail, and refused if they contradict."""
 
 import numpy as np
 import pandas as pd

@@ -11,6 +11,7 @@ from ltexpo.metrics.attention import NAMES
 from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.pins import pins_kept
+from ltexpo.rerank.scale import scale_warnings
 from ltexpo.rerank.settings import RerankSettings
 
 
@@ -69,12 +70,19 @@ class Certificate:
         ]
         if self.upper_bound is not None:
             lines.append(f"no lists that meet these goals keep more than {self.upper_bound:,.1f} (gap {self.gap:.3%})")
+        if self.facts.get("exact_gap") is not None:
+            lines.append(
+                f"linear program: {self.facts['exact_optimum']:,.1f}, from which these lists are "
+                f"{self.facts['exact_gap']:.3%} away"
+            )
         shown = self.goals.reindex(self.goals["price"].abs().sort_values(ascending=False, kind="stable").index).head(10)
         table = shown[["group", "value", "kind", "target", "before", "achieved", "price", "met"]]
         lines.append(table.fillna("").to_string(index=False, float_format=lambda number: f"{number:.4g}"))
         if len(self.goals) > len(shown):
             lines.append(f"… and {len(self.goals) - len(shown):,} goals of lower price")
         missed = int((~self.goals["met"]).sum())
+        if self.facts["score_warnings"]:
+            lines.append("scores look uncalibrated: " + "; ".join(self.facts["score_warnings"]))
         lines.append(f"goals met: {len(self.goals) - missed:,} of {len(self.goals):,}")
         return "\n".join(lines)
 
@@ -122,8 +130,9 @@ def certify(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {
             "boosted": boosted, "requests": encoded.problem.n_lists, "k": settings.k,
-            "attention": _attention(encoded, settings), "score_kind": settings.score_kind, "tail": str(settings.tail),
-            "notes": encoded.notes, "passes": passes, "seconds": seconds,
+            "attention": _attention(encoded, settings), "score_kind": settings.score_kind,
+            "scores": encoded.scale.words, "score_warnings": scale_warnings(encoded.problem, encoded.scale),
+            "tail": str(settings.tail), "notes": encoded.notes, "passes": passes, "seconds": seconds,
         },
     )
 

@@ -12,7 +12,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.schema import CANDIDATES, check_table
 from ltexpo.errors import ConfigError
 from ltexpo.metrics.intervals import Estimate, ratio_estimate
-from ltexpo.rerank.encode import Encoded, Slots, click_scores, encode
+from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.rounding import count_clicks, empty_slots
@@ -201,8 +201,11 @@ def _score_errors(candidates: pd.DataFrame, encoded: Encoded, settings: RerankSe
     request = encoded.requests.get_indexer(pd.Index(checked[Columns.Request]))
     code = encoded.item_ids.codes_or_missing(checked[Columns.Item])
     error = checked[Columns.ScoreStd].to_numpy(np.float64)
-    if settings.score_kind == "logit":
-        chance = click_scores(checked[Columns.Score].to_numpy(np.float64), settings, {})
+    score = checked[Columns.Score].to_numpy(np.float64)
+    if encoded.scale.calibration is not None:
+        error = (encoded.scale(score + error) - encoded.scale(score - error)) / 2
+    elif settings.score_kind == "logit":
+        chance = encoded.scale(score)
         error = error * chance * (1 - chance)
     problem = encoded.problem
     # banned candidates are in the table but not in the problem

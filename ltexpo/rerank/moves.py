@@ -1,10 +1,10 @@
 """Integral lists, their goal exposure and prices → the same lists after swaps that mend or refund goals.
 
-A move swaps two neighbours of a list, or its last slot with a candidate left out; pinned items are stepped over. It
-trades a_p - a_{p+1} of exposure and costs its margin (difference of boosted scores) per unit: near ties are nearly free, and prices leave near ties in
-almost every list. `score_moves` rates the best move of every list for frozen exposure (parallel); `apply_moves` walks
-the lists from the best rate on, looks again with the exposure of the moment, and makes the move (one thread, so the
-answer never depends on the number of threads).
+A move swaps two neighbours of a list, or its last slot with a candidate left out; pinned items stay. It trades
+a_p - a_{p+1} of exposure and costs its margin (difference of boosted scores) per unit: near ties are nearly free, and
+prices leave near ties in almost every list. `score_moves` rates the best move of every list for frozen exposure
+(parallel); `apply_moves` walks the lists from the best rate on, looks again with the exposure of the moment, and makes
+the move (one thread, so the answer never depends on the number of threads).
 """
 
 from typing import NamedTuple

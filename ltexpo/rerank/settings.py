@@ -1,5 +1,6 @@
 """The job as its owner writes it: goals, guardrails, and how lists are examined."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -100,8 +101,15 @@ class RerankSettings(Settings):
     """When the goals cannot be met under the guardrails: false refuses (exit code 3), true comes as near as it can."""
     score_kind: Literal["probability", "logit", "relevance"] = "probability"
     """What a score is: P(click | examined), its logit, or a relevance in click units whose scale is taken as it is."""
+    calibrate: Path | None = None
+    """Parquet of logged impressions and clicks (request_id, item_id, event, optional rank and score): scores are first
+    mapped to P(click | examined) by isotonic regression on the impressions that are candidates, or whose own score was
+    logged. null: scores are taken as score_kind says."""
     tail: TailSpec = TailSpec()
     """Which items are head, tail and new."""
+    exact: bool = False
+    """Solve the linear program by HiGHS as well and state its optimum in the certificate: a check of small jobs,
+    refused above 4 million candidates × k. The lists stay the same."""
     tolerance: float = Field(1e-6, gt=0)
     """Relative gain of the dual under which the solver stops."""
 

@@ -13,7 +13,8 @@ from ltexpo.data.schema import CANDIDATES, check_table
 from ltexpo.errors import ColumnError, ConfigError, TableError
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.rerank.attain import attainable
-from ltexpo.rerank.groups import GoalTable, column_of, expand_goals, goal_targets
+from ltexpo.rerank.goal_file import all_goals
+from ltexpo.rerank.groups import GoalTable, column_of, goal_targets
 from ltexpo.rerank.kernels import choose_plain
 from ltexpo.rerank.pins import pin_slots, refuse_unknown
 from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
@@ -105,7 +106,7 @@ def encode(
     scores = click_scores(checked[Columns.Score].to_numpy(np.float64), scale)
     if len(scores) > 1 and scores.min() == scores.max():
         notes["candidates with one and the same score"] = len(scores)
-    table = expand_goals(settings.goals, catalogue)
+    table = all_goals(settings, catalogue)
     request, requests = pd.factorize(checked[Columns.Request], sort=True)
     order = np.argsort(request, kind="stable")
     lengths = np.bincount(request, minlength=len(requests))

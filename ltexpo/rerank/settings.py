@@ -1,7 +1,7 @@
 """The job as its owner writes it: goals, guardrails, and how lists are examined."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -95,6 +95,9 @@ class RerankSettings(Settings):
     or JSON table with columns rank, attention, as a fitted click model gives."""
     goals: tuple[Goal, ...] = (Goal(group="tail", min_share=0.3),)
     """What exposure groups must get; all goals are met at the least cost in clicks."""
+    goals_file: Path | None = None
+    """Parquet of more goals, one a row: group, value, kind (a limit's name, e.g. min_exposure), amount. For many single
+    goals, which are slow to read as YAML. With it, goals are what you give and no default."""
     guardrails: GuardrailSettings = GuardrailSettings()
     """What may not be paid for it."""
     elastic: bool = False
@@ -112,6 +115,13 @@ class RerankSettings(Settings):
     refused above 4 million candidates × k. The lists stay the same."""
     tolerance: float = Field(1e-6, gt=0)
     """Relative gain of the dual under which the solver stops."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _goals_as_given(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("goals_file") is not None and values.get("goals") is None:
+            return {**values, "goals": ()}
+        return values
 
     @model_validator(mode="after")
     def _pins_fit(self) -> Self:

@@ -64,7 +64,7 @@ def top_slots(items, scores, lo, hi, boost, most, n, adjusted, chosen):
     return filled
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def may_rise(lists, lo, i):
     """Whether candidate i of the list that starts at lo passes the quality floors."""
     if not lists.floors:
@@ -120,7 +120,7 @@ def plain_slots(lists, lo, hi, plain):
     return close_up(plain, filled, size) if pinned else filled
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def is_pinned(lists, i):
     """Whether candidate i has a slot of its own."""
     return lists.pin.size > 0 and lists.pin[lists.items[i]] >= 0

@@ -131,12 +131,15 @@ def rerank(
     elastic: Annotated[
         bool | None, typer.Option("--elastic", help="Come as near as possible to goals that cannot be met.")
     ] = None,
+    exact: Annotated[
+        bool | None, typer.Option("--exact", help="Check a small job against the linear program's optimum.")
+    ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Meet exposure goals at the least cost in clicks: lists, prices and a certificate."""
     job = read_settings(RerankJob, config, {
         "data": data, "candidates": candidates, "out": out, "k": k, "goals": _tail_goal(tail_share),
-        "until": until, "prices": prices, "elastic": elastic, "seed": seed,
+        "until": until, "prices": prices, "elastic": elastic, "exact": exact, "seed": seed,
     })
     _say(run_rerank(job))
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,8 +19,15 @@ class Settings(BaseModel):
 
 S = TypeVar("S", bound=Settings)
 
+MOST_BYTES = 10_000_000
+"""YAML is read at about 500 kB/s into a hundred times its size in memory."""
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _SafeLoader
+else:  # libyaml's parser, where PyYAML was built with it, is several times as fast
+    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-class _OnceLoader(yaml.SafeLoader):
+
+class _OnceLoader(_SafeLoader):
     """The safe loader, which lets a key stand only once: PyYAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -41,6 +48,12 @@ def read_settings(model: type[S], path: Path | None = None, overrides: Mapping[s
     values: dict[str, Any] = {}
     if path is not None:
         try:
+            size = Path(path).stat().st_size
+            if size > MOST_BYTES:
+                raise ConfigError(
+                    f"{path}: holds {size:,} bytes of settings, more than {MOST_BYTES:,}. "
+                    "Give many goals as a Parquet table: goals_file."
+                )
             loaded = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)
         except OSError as error:
             raise ConfigError(f"{path}: cannot read the settings ({error.strerror}). Check --config.") from error
@@ -72,7 +85,9 @@ def check_settings(model: type[S], values: Mapping[str, Any], source: str) -> S:
         elif first["type"] == "missing":
             what = f"'{field}' is missing. Give it in the YAML or as --{field.replace('_', '-')}."
         else:
-            what = f"'{field}' is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}."
+            # a whole block says nothing that its message does not
+            arrived = "" if isinstance(first["input"], Mapping | Settings) else f" is {first['input']!r}"
+            what = f"'{field}'{arrived}: {first['msg'].removeprefix('Value error, ')}."
         more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise ConfigError(f"{source}: {what}{more}") from error
 

@@ -1,5 +1,6 @@
 """Malformed inputs: each ends with exit code 2, one clear line on stderr, and nothing written."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +153,30 @@ CASES: list[tuple[str, Spoil, str, str]] = [
     ("an explanation of nothing", nothing, "explain --data data --rankings source --request u", "no such file"),
     ("attention that rises", config("attention: [0.5, 0.9]\nk: 2"), GOALS + " --config job.yaml", "attention rises with rank"),
     ("attention shorter than k", config("attention: [0.5]\nk: 2"), GOALS + " --config job.yaml", "fewer than k = 2"),
+    ("attention in a file that is not there", config("attention: fitted.csv"), GOALS + " --config job.yaml", "fitted.csv: no such file"),
+    ("attention in a file that rises",
+     lambda room: (config("attention: fitted.csv\nk: 2")(room), text("fitted.csv", "rank,attention\n1,0.5\n2,0.9\n")(room)),
+     GOALS + " --config job.yaml", "rises with rank: 0.5 at rank 1"),
+    ("attention for evaluation in a file without ranks",
+     lambda room: (config("attention: fitted.csv")(room), text("fitted.csv", "slot,attention\n1,0.5\n")(room)),
+     EVALUATE + " --config job.yaml", "lacks 'rank'"),
+    ("two items pinned to one slot", config("guardrails: {pinned: {a: 1, b: 1}}"), GOALS + " --config job.yaml", "'a' and 'b' into slot 1"),
+    ("an item pinned below the list", config("k: 2\nguardrails: {pinned: {a: 3}}"), GOALS + " --config job.yaml", "slot 3, beyond the k = 2"),
+    ("an item pinned above the list", config("guardrails: {pinned: {a: 0}}"), GOALS + " --config job.yaml", "'guardrails.pinned.a' is 0"),
+    ("an unknown item pinned", config("guardrails: {pinned: {z: 1}}"), GOALS + " --config job.yaml", "guardrails.pinned: item_id 'z' is not in items"),
+    ("an unknown item banned", config("guardrails: {banned: [z]}"), GOALS + " --config job.yaml", "guardrails.banned: item_id 'z' is not in items"),
+    ("an item pinned and banned", config("guardrails: {pinned: {a: 1}, banned: [a]}"), GOALS + " --config job.yaml", "both pinned and banned"),
+    ("every candidate banned", config("guardrails: {banned: [a, b]}"), GOALS + " --config job.yaml", "no candidate is left"),
+    ("clicks to calibrate on that are not there", config("calibrate: log.parquet"), GOALS + " --config job.yaml", "no such file"),
+    ("clicks to calibrate on without requests", config("calibrate: data/events.parquet"), GOALS + " --config job.yaml", "lacks 'request_id'"),
+    ("clicks to calibrate on of other requests",
+     lambda room: (config("calibrate: log.parquet")(room),
+                   write_frame(pd.DataFrame({"request_id": ["x"], "item_id": ["a"], "event": ["impression"]}), room / "log.parquet")),
+     GOALS + " --config job.yaml", "no pair of request_id and item_id matches"),
+    ("a goals file that is not there", config("goals_file: goals.parquet"), GOALS + " --config job.yaml", "goals.parquet: no such file"),
+    ("a goals file of something else", config("goals_file: candidates.parquet"), GOALS + " --config job.yaml", "lacks 'group'"),
+    ("a million goals as YAML", config("goals:\n" + "- {group: item_id, value: a, min_exposure: 0.5}\n" * 1_000_000), GOALS + " --config job.yaml", "goals_file"),
+    ("an exact check of too large a job", config("exact: true\nk: 2000000"), GOALS + " --config job.yaml", "6,000,000 variables"),
     ("attention unknown", config("attention: cubic"), GOALS + " --config job.yaml", "attention is 'cubic'"),
     ("a tier column that is not there", config("tail: {column: tier}"), GOALS + " --config job.yaml", "'tier' is not in items"),
     # the command line
@@ -207,6 +232,64 @@ def test_sound_input_passes(room: Path, capsys: pytest.CaptureFixture[str], monk
         "boosts.parquet", "certificate.json", "control.parquet", "prices.parquet", "promotions.parquet",
         "rankings.parquet",
     ]
+
+
+def run(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(words.split())
+    return int(str(stop.value.code)), capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("scores", "setting", "expected"),
+    [
+        # one list of two candidates, one of one; k is larger than both
+        ([0.3, 0.2, 0.1], "k: 20", ["a", "b", "a"]),
+        ([0.1, 0.3, 0.1], "k: 20", ["b", "a", "a"]),
+        ([0.2, 0.2, 0.2], "k: 20", ["a", "b", "a"]),
+        ([0.0, 0.0, 0.0], "k: 20", ["a", "b", "a"]),
+        ([1.0, 1.0, 1.0], "k: 1", ["a", "a"]),
+        ([0.3, 0.2, 0.1], "guardrails: {pinned: {b: 1, a: 9}}", ["b", "a", "a"]),
+        ([0.3, 0.2, 0.1], "exact: true", ["a", "b", "a"]),
+    ],
+)
+def test_odd_but_sound_lists(
+    scores: list[float], setting: str, expected: list[str], room: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(room)
+    table("candidates.parquet", candidates(score=scores))(room)
+    config(setting)(room)
+    assert run(RERANK + " --config job.yaml", capsys) == (0, "")
+    lists = pd.read_parquet(room / "out" / "rankings.parquet")
+    assert lists["item_id"].tolist() == expected
+    certificate = json.loads((room / "out" / "certificate.json").read_text())
+    assert certificate["feasible"]
+    assert certificate["scores"] == "probabilities, as given"
+    if len(set(scores)) == 1:
+        assert certificate["notes"] == {"candidates with one and the same score": 3}
+
+
+@pytest.mark.parametrize(
+    ("goal", "named"),
+    [
+        # c is in the catalogue and nobody's candidate; a's candidates can give 2 units at most
+        ("{group: item_id, value: c, min_exposure: 0.5}", "item_id c min_exposure 0.5, reached 0"),
+        ("{group: item_id, value: a, min_exposure: 2.5}", "item_id a min_exposure 2.5, reached 2"),
+        ("{group: item_id, each: true, min_exposure: 1.1}", "2 of 3 goals cannot be met together"),
+    ],
+)
+def test_a_goal_above_what_the_candidates_can_give_is_named(
+    goal: str, named: str, room: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(room)
+    config(f"goals: [{goal}]\nguardrails: {{min_score_ratio: null}}")(room)
+    code, said = run(GOALS + " --config job.yaml", capsys)
+    assert code == 3
+    assert named in said
+    assert said.count("\n") == 1
+    assert not (room / "out").exists()
+    assert run(GOALS + " --config job.yaml --elastic", capsys) == (0, "")
 
 
 def test_goals_that_cannot_be_met_end_with_exit_3_and_no_output(

@@ -32,7 +32,8 @@ class FrontierJob(RerankSettings, DataJob):
 
 def run_frontier(job: FrontierJob) -> Frontier:
     """Solve for every share and write, all or nothing."""
-    with output_folder(job.out, verb="frontier", inputs=(job.data, job.candidates)) as folder:
+    inputs = (job.data, job.candidates, job.calibrate, job.goals_file)
+    with output_folder(job.out, verb="frontier", inputs=inputs) as folder:
         items, _ = catalogue_with_tiers(job.data, job.candidates, job.tail, None)
         result = frontier(
             read_frame(job.candidates), items, job, shares=job.shares, n_points=job.n_points,

@@ -36,7 +36,7 @@ class RerankJob(RerankSettings, DataJob):
 
 def run_rerank(job: RerankJob) -> Reranked:
     """Re-rank and write, all or nothing; raises `InfeasibleError` when goals cannot be met and may not give way."""
-    inputs = (job.data, job.candidates, job.prices, job.warm_start)
+    inputs = (job.data, job.candidates, job.prices, job.warm_start, job.calibrate, job.goals_file)
     # First, so that a job that cannot write is refused before it works.
     with output_folder(job.out, verb="rerank", inputs=inputs) as folder:
         items, until = catalogue_with_tiers(job.data, job.candidates, job.tail, job.until)

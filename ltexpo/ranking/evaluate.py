@@ -27,7 +27,8 @@ class EvaluateSettings(Settings):
     k: tuple[Annotated[int, Field(ge=1)], ...] = Field((10,), min_length=1)
     """Cutoffs: each metric is taken over the first k ranks."""
     attention: str | tuple[float, ...] = "log2"
-    """Probability that each rank is examined: log2, uniform, or one number per rank."""
+    """Probability that each rank is examined: log2, uniform, one number per rank, or the path of a Parquet, CSV or JSON
+    table with columns rank, attention."""
     since: str | dt.datetime | dt.date | None = None
     """Events from here on are the test, earlier ones decide the tiers; none: exposure only, no accuracy."""
     until: str | dt.datetime | dt.date | None = None

@@ -42,7 +42,8 @@ class RecommendSettings(ComponentSettings):
     validation_k: int = Field(12, ge=1)
     """Weights are chosen for the quality of this many first candidates."""
     attention: str | tuple[float, ...] = "log2"
-    """Probability that each rank of a logged impression was examined: log2, uniform, or one number per rank."""
+    """Probability that each rank of a logged impression was examined: log2, uniform, one number per rank, or the path
+    of a Parquet, CSV or JSON table with columns rank, attention."""
 
     @field_validator("event_weights")
     @classmethod

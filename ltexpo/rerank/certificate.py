@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ltexpo.metrics.attention import NAMES
 from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.groups import shown_amount
+from ltexpo.rerank.pins import pins_kept
+from ltexpo.rerank.scale import scale_warnings
 from ltexpo.rerank.settings import RerankSettings
 
 
@@ -67,12 +70,19 @@ class Certificate:
         ]
         if self.upper_bound is not None:
             lines.append(f"no lists that meet these goals keep more than {self.upper_bound:,.1f} (gap {self.gap:.3%})")
+        if self.facts.get("exact_gap") is not None:
+            lines.append(
+                f"linear program: {self.facts['exact_optimum']:,.1f}, from which these lists are "
+                f"{self.facts['exact_gap']:.3%} away"
+            )
         shown = self.goals.reindex(self.goals["price"].abs().sort_values(ascending=False, kind="stable").index).head(10)
         table = shown[["group", "value", "kind", "target", "before", "achieved", "price", "met"]]
         lines.append(table.fillna("").to_string(index=False, float_format=lambda number: f"{number:.4g}"))
         if len(self.goals) > len(shown):
             lines.append(f"… and {len(self.goals) - len(shown):,} goals of lower price")
         missed = int((~self.goals["met"]).sum())
+        if self.facts["score_warnings"]:
+            lines.append("scores look uncalibrated: " + "; ".join(self.facts["score_warnings"]))
         lines.append(f"goals met: {len(self.goals) - missed:,} of {len(self.goals):,}")
         return "\n".join(lines)
 
@@ -114,11 +124,20 @@ def certify(
     for rail in rails:
         if rail["kind"] == "max_click_loss":
             rail |= {"achieved": loss, "kept": loss <= rail["value"] + 1e-12}
+        if rail["kind"] == "pinned":
+            rail |= pins_kept(encoded.problem, encoded.plain)  # the final lists hold them in the same slots
     return Certificate(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {
             "boosted": boosted, "requests": encoded.problem.n_lists, "k": settings.k,
-            "attention": settings.attention, "score_kind": settings.score_kind, "tail": str(settings.tail),
-            "notes": encoded.notes, "passes": passes, "seconds": seconds,
+            "attention": _attention(encoded, settings), "score_kind": settings.score_kind,
+            "scores": encoded.scale.words, "score_warnings": scale_warnings(encoded.problem, encoded.scale),
+            "tail": str(settings.tail), "notes": encoded.notes, "passes": passes, "seconds": seconds,
         },
     )
+
+
+def _attention(encoded: Encoded, settings: RerankSettings) -> str | list[float]:
+    """A name as it is; else the probabilities themselves, as a file may change later."""
+    named = isinstance(settings.attention, str) and settings.attention in NAMES
+    return str(settings.attention) if named else encoded.problem.attention.tolist()

@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
 
 from ltexpo.columns import Columns
 from ltexpo.data.ids import IdMap
@@ -14,10 +13,13 @@ from ltexpo.data.schema import CANDIDATES, check_table
 from ltexpo.errors import ColumnError, ConfigError, TableError
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.rerank.attain import attainable
-from ltexpo.rerank.groups import GoalTable, column_of, expand_goals, goal_targets
+from ltexpo.rerank.goal_file import all_goals
+from ltexpo.rerank.groups import GoalTable, column_of, goal_targets
 from ltexpo.rerank.kernels import choose_plain
+from ltexpo.rerank.pins import pin_slots, refuse_unknown
 from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
 from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.scale import Scale, click_scores, score_scale
 from ltexpo.rerank.settings import GuardrailSettings, RerankSettings
 
 Slots = npt.NDArray[np.signedinteger]
@@ -36,6 +38,8 @@ class Encoded:
     """(R,) user of each list, where candidates name one."""
     notes: dict[str, int]
     """What was left out or looks odd → how many rows."""
+    scale: Scale
+    """How the scores became clicks."""
 
     def rankings(self, slots: Slots, boosts: npt.NDArray[np.float32]) -> pd.DataFrame:
         """Chosen `slots` (R, k; offsets in each list, −1 = empty) as a rankings table; `boosts` (I,) per item."""
@@ -72,8 +76,10 @@ class Encoded:
         return found
 
 
-def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettings) -> Encoded:
-    """The job's `Problem`; `items` is the full catalogue with a tier column.
+def encode(
+    candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettings, *, scale: Scale | None = None
+) -> Encoded:
+    """The job's `Problem`; `items` is the full catalogue with a tier column, `scale` default `score_scale`.
 
     Raises `ColumnError`, `TableError` or `ConfigError` on candidates, goals or guardrails that cannot be used.
     """
@@ -81,6 +87,8 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
     catalogue = items.sort_values(Columns.Item, ignore_index=True)
     item_ids = IdMap(pd.Index(catalogue[Columns.Item]))
     notes: dict[str, int] = {}
+    rails = settings.guardrails
+    refuse_unknown(rails, item_ids)
     if settings.guardrails.banned:
         unwanted = checked[Columns.Item].isin(settings.guardrails.banned)
         notes["banned candidates left out"] = int(unwanted.sum())
@@ -94,8 +102,11 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
             f"candidates row {row}: item_id '{checked[Columns.Item].iloc[row]}' is not in items "
             f"({int((codes < 0).sum())} such rows). Add it to items or leave those rows out."
         )
-    scores = click_scores(checked[Columns.Score].to_numpy(np.float64), settings, notes)
-    table = expand_goals(settings.goals, catalogue)
+    scale = score_scale(checked, settings) if scale is None else scale
+    scores = click_scores(checked[Columns.Score].to_numpy(np.float64), scale)
+    if len(scores) > 1 and scores.min() == scores.max():
+        notes["candidates with one and the same score"] = len(scores)
+    table = all_goals(settings, catalogue)
     request, requests = pd.factorize(checked[Columns.Request], sort=True)
     order = np.argsort(request, kind="stable")
     lengths = np.bincount(request, minlength=len(requests))
@@ -106,11 +117,11 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
         return Problem.build(
             np.concatenate([[0], np.cumsum(lengths)]), codes[order], scores[order], attention=attention,
             group_indptr=members.indptr, group_ids=members.indices, goals=goals,
-            guardrails=_guardrails(settings.guardrails, catalogue, boostable),
+            guardrails=_guardrails(settings.guardrails, catalogue, boostable, pin_slots(rails.pinned, item_ids)),
         )
 
     group = np.arange(len(table), dtype=np.int64)
-    boostable = _confident(checked, scores, request, settings)
+    boostable = _confident(checked, scores, request, settings, scale)
     unbounded = Goals(group, np.ones(len(table), np.int8), np.zeros(len(table)))
     problem = build(unbounded, boostable=None if boostable is None else boostable[order])
     kind, target = goal_targets(table, total=problem.total_exposure, attainable=lambda: attainable(problem))
@@ -118,31 +129,7 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
     users = None
     if Columns.User in checked.columns:
         users = checked[Columns.User].to_numpy(dtype=object)[order][np.cumsum(lengths) - lengths]
-    return Encoded(problem, table, item_ids, pd.Index(requests), users, notes)
-
-
-def click_scores(
-    scores: npt.NDArray[np.float64], settings: RerankSettings, notes: dict[str, int]
-) -> npt.NDArray[np.float64]:
-    """Scores in expected clicks per examination, as `score_kind` says; raises `ColumnError` where they cannot be."""
-    if settings.score_kind == "logit":
-        mapped: npt.NDArray[np.float64] = expit(scores)
-        return mapped
-    if (scores < 0).any():
-        row = int(np.flatnonzero(scores < 0)[0])
-        raise ColumnError(
-            f"candidates: 'score' row {row} is {scores[row]:g}, negative. Give probabilities of a click, or set "
-            "score_kind: logit."
-        )
-    if settings.score_kind == "probability" and (scores > 1).any():
-        row = int(np.flatnonzero(scores > 1)[0])
-        raise ColumnError(
-            f"candidates: 'score' row {row} is {scores[row]:g}, above 1. Give probabilities of a click, or set "
-            "score_kind: relevance."
-        )
-    if len(scores) > 1 and scores.min() == scores.max():
-        notes["candidates with one and the same score"] = len(scores)
-    return scores
+    return Encoded(problem, table, item_ids, pd.Index(requests), users, notes, scale)
 
 
 def _with_goals(problem: Problem, goals: Goals) -> Problem:
@@ -153,7 +140,8 @@ def _with_goals(problem: Problem, goals: Goals) -> Problem:
 
 
 def _guardrails(
-    rails: GuardrailSettings, items: pd.DataFrame, boostable: npt.NDArray[np.bool_] | None
+    rails: GuardrailSettings, items: pd.DataFrame, boostable: npt.NDArray[np.bool_] | None,
+    pin: npt.NDArray[np.int32] | None,
 ) -> Guardrails:
     caps = []
     for column, at_most in rails.max_per.items():
@@ -170,11 +158,13 @@ def _guardrails(
         caps=tuple(caps),
         max_request_loss=rails.max_request_loss,
         max_click_loss=rails.max_click_loss,
+        pin=pin,
     )
 
 
 def _confident(
-    candidates: pd.DataFrame, scores: npt.NDArray[np.float64], request: npt.NDArray[np.int64], settings: RerankSettings
+    candidates: pd.DataFrame, scores: npt.NDArray[np.floating], request: npt.NDArray[np.int64],
+    settings: RerankSettings, scale: Scale,
 ) -> npt.NDArray[np.bool_] | None:
     """Whether each candidate's lower confidence bound passes the score floors; None when no confidence is asked."""
     rails = settings.guardrails
@@ -183,9 +173,7 @@ def _confident(
     if Columns.ScoreStd not in candidates.columns:
         raise ColumnError("guardrails.confidence needs 'score_std' in candidates. Add it or remove the guardrail.")
     raw = candidates[[Columns.Score, Columns.ScoreStd]].to_numpy(np.float64)
-    lower = raw[:, 0] - rails.confidence * raw[:, 1]
-    if settings.score_kind == "logit":  # score_std is in the unit of the score
-        lower = expit(lower)
+    lower = scale(raw[:, 0] - rails.confidence * raw[:, 1])  # score_std is in the unit of the score
     best = pd.Series(scores).groupby(request).transform("max").to_numpy()
     passes = np.ones(len(scores), dtype=bool)
     if rails.min_score_ratio is not None:

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array
 from ltexpo.errors import LtexpoError
 from ltexpo.rerank.kernels import choose_plain
 from ltexpo.rerank.problem import Problem
-from ltexpo.rerank.selection import may_rise
+from ltexpo.rerank.selection import is_pinned, may_rise
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,7 +86,7 @@ class _Program:
             key = owner * (int(lists.parts[p].max()) + 1) + code
             parts, row = np.unique(key[code >= 0], return_inverse=True)
             rows.append(coo_array((np.ones(len(row)), (row, columns[code >= 0])), shape=(len(parts), self.size)))
-            sides.append(np.full(len(parts), float(lists.caps[p])))
+            sides.append(np.maximum(lists.caps[p], self._pinned_parts(p, request, parts)))
         if lists.keep >= 0:
             value = problem.attention[slot] * problem.scores[candidate]
             rows.append(coo_array((-value, (owner, columns)), shape=(problem.n_lists, self.size)))
@@ -95,12 +95,27 @@ class _Program:
         self.a_ub = csr_array(_stack(rows))
         self.b_ub = np.concatenate(sides)
 
+    def _pinned_parts(
+        self, p: int, request: npt.NDArray[np.int64], parts: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """How many pinned candidates each of `parts` (request and code of cap p in one number) holds: they stay."""
+        lists = self.problem.lists
+        if not lists.pin.size:
+            return np.zeros(len(parts), np.int64)
+        items = self.problem.items
+        code = lists.parts[p][items].astype(np.int64)
+        key = (request * (int(lists.parts[p].max()) + 1) + code)[(lists.pin[items] >= 0) & (code >= 0)]
+        return np.bincount(np.searchsorted(parts, key), minlength=len(parts))
+
     def _slots_allowed(
         self, plain: npt.NDArray[np.int32], filled: npt.NDArray[np.int64], request: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.bool_]:
         """(nnz, k): which slots each candidate may take under protect_top and the quality floors."""
         problem, k = self.problem, self.problem.k
         allowed = np.arange(k)[None, :] < filled[request][:, None]
+        if problem.lists.pin.size:
+            shown = problem.items[problem.indptr[:-1, None] + np.maximum(plain, 0)]
+            allowed &= ~((plain >= 0) & (problem.lists.pin[shown] >= 0))[request]
         for i in range(len(problem.items)):
             start = int(problem.indptr[request[i]])
             at = np.flatnonzero(plain[request[i]] == i - start)
@@ -109,7 +124,7 @@ class _Program:
                 allowed[i, :own] = False
             protect = min(problem.lists.protect, k)
             allowed[i, :protect] = False
-            if own < protect:
+            if own < protect or is_pinned(problem.lists, i):
                 allowed[i] = False
                 allowed[i, own] = True
         return allowed

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from ltexpo.columns import Columns, Tier
 from ltexpo.errors import ColumnError, ConfigError
 from ltexpo.rerank.settings import Goal, Limit
 
-_TIERS = {"head": (Tier.Head,), "tail": (Tier.Tail, Tier.New), "new": (Tier.New,)}
+TIERS = {"head": (Tier.Head,), "tail": (Tier.Tail, Tier.New), "new": (Tier.New,)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,21 +36,73 @@ def expand_goals(goals: Sequence[Goal], items: pd.DataFrame) -> GoalTable:
     """
     rows: list[pd.DataFrame] = []
     members: list[csr_array] = []
-    for goal in goals:
-        values, codes = _values(goal, items)
-        codes = np.where(_where(goal, items), codes, -1)
-        counted = np.flatnonzero(codes >= 0)
-        present = np.unique(codes[counted])
-        if not len(present):
-            raise ConfigError(f"goal on '{goal.group}': no item of the catalogue is meant. Check value and where.")
-        kind, amount = goal.limit
-        rows.append(pd.DataFrame({"group": goal.group, "value": values[present], "kind": kind, "amount": amount}))
-        place = np.searchsorted(present, codes[counted])
-        members.append(csr_array((np.ones(len(counted)), (place, counted)), shape=(len(present), len(items))))
+    order: list[npt.NDArray[np.int64]] = []
+    for places in _alike(goals):
+        goal = goals[places[0]]
+        if goal.value is not None and goal.group not in TIERS:
+            # many goals on one column read it once
+            values = np.array([goals[n].value for n in places], dtype=object)
+            block = valued_members(goal.group, pd.Series(values), _where(goal, items), items)
+            at = np.array(places, dtype=np.int64)
+        else:
+            values, codes = _values(goal, items)
+            codes = np.where(_where(goal, items), codes, -1)
+            present = np.unique(codes[codes >= 0])
+            values, block = values[present], _members(np.searchsorted(present, codes), codes >= 0, len(present))
+            at = np.full(len(present), places[0], dtype=np.int64)
+        empty = np.flatnonzero(np.diff(block.indptr) == 0)
+        if len(empty) or not len(at):
+            which = f" and value '{values[empty[0]]}'" if len(empty) else ""
+            raise ConfigError(
+                f"goal on '{goal.group}'{which}: no item of the catalogue is meant. Check value and where."
+            )
+        kinds, amounts = zip(*(goals[n].limit for n in at), strict=True)
+        rows.append(pd.DataFrame({"group": goal.group, "value": values, "kind": kinds, "amount": amounts}))
+        members.append(block)
+        order.append(at)
     if not rows:
-        empty = pd.DataFrame({"group": [], "value": [], "kind": []}, dtype=object).assign(amount=np.zeros(0))
-        return GoalTable(empty, csr_array((0, len(items))))
-    return GoalTable(pd.concat(rows, ignore_index=True), csr_array(vstack(members, format="csr")))
+        empty_frame = pd.DataFrame({"group": [], "value": [], "kind": []}, dtype=object).assign(amount=np.zeros(0))
+        return GoalTable(empty_frame, csr_array((0, len(items))))
+    as_asked = np.argsort(np.concatenate(order), kind="stable")
+    frame = pd.concat(rows, ignore_index=True).iloc[as_asked].reset_index(drop=True)
+    return GoalTable(frame, csr_array(csr_array(vstack(members, format="csr"))[as_asked]))
+
+
+def valued_members(
+    group: str, values: "pd.Series[str]", kept: npt.NDArray[np.bool_] | None, items: pd.DataFrame
+) -> csr_array:
+    """(len(values), I) 1 where the item has the value in the column `group` (and is `kept`); raises `ColumnError`."""
+    column = _text(column_of(items, group, why="goal"))
+    codes, names = pd.factorize(column)
+    if kept is not None:
+        codes = np.where(kept, codes, -1)
+    found = pd.Index(names).get_indexer(pd.Index(values.astype(str)))
+    of_names = _members(codes, codes >= 0, len(names))
+    wanted = csr_array(
+        (np.ones(int((found >= 0).sum())), (np.flatnonzero(found >= 0), found[found >= 0])),
+        shape=(len(values), len(names)),
+    )
+    return csr_array(wanted @ of_names)
+
+
+def _alike(goals: Sequence[Goal]) -> list[list[int]]:
+    """Places of the goals, those on values of one column among the same items together."""
+    found: dict[object, list[int]] = {}
+    for n, goal in enumerate(goals):
+        key = n if goal.value is None else (goal.group, tuple(sorted(goal.where.items(), key=str)))
+        found.setdefault(key, []).append(n)
+    return list(found.values())
+
+
+def _members(row: npt.NDArray[np.int64], inside: npt.NDArray[np.bool_], n_rows: int) -> csr_array:
+    """(n_rows, I) 1 in the row of every item that is inside."""
+    items = np.flatnonzero(inside)
+    return csr_array((np.ones(len(items)), (row[items], items)), shape=(n_rows, len(row)))
+
+
+def _text(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """A column of items as the words that settings hold."""
+    return column if pd.api.types.is_string_dtype(column) else column.map(str, na_action="ignore")
 
 
 def goal_targets(
@@ -80,24 +133,22 @@ def column_of(items: pd.DataFrame, column: str, *, why: str) -> "pd.Series[str]"
 
 
 def _values(goal: Goal, items: pd.DataFrame) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
-    """Names of the goal's groups, and each item's group (I,), −1 for none."""
-    if goal.group in _TIERS:
+    """Names of the groups of a goal on a tier or on each value, and each item's group (I,), −1 for none."""
+    if goal.group in TIERS:
         if goal.each or goal.value is not None:
             raise ConfigError(f"goal on '{goal.group}': value and each belong to columns, not to a tier.")
-        inside = items[Columns.Tier].isin(_TIERS[goal.group]).to_numpy()
+        inside = items[Columns.Tier].isin(TIERS[goal.group]).to_numpy()
         return np.array([None], dtype=object), np.where(inside, 0, -1)
     column = column_of(items, goal.group, why="goal")
     if goal.each:
         codes, names = pd.factorize(column, sort=True)
         return np.asarray(names, dtype=object), np.asarray(codes, dtype=np.int64)
-    if goal.value is None:
-        raise ConfigError(f"goal on '{goal.group}': say which value, or each: true.")
-    return np.array([goal.value], dtype=object), np.where((column == goal.value).to_numpy(bool), 0, -1)
+    raise ConfigError(f"goal on '{goal.group}': say which value, or each: true.")
 
 
 def _where(goal: Goal, items: pd.DataFrame) -> npt.NDArray[np.bool_]:
     kept = np.ones(len(items), dtype=bool)
     for column, wanted in goal.where.items():
-        values = column_of(items, column, why=f"goal on '{goal.group}', where")
+        values = _text(column_of(items, column, why=f"goal on '{goal.group}', where"))
         kept &= values.isin([wanted] if isinstance(wanted, str) else list(wanted)).to_numpy()
     return kept

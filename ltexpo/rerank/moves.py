@@ -1,10 +1,10 @@
 """Integral lists, their goal exposure and prices → the same lists after swaps that mend or refund goals.
 
-A move swaps two neighbours of a list, or its last slot with a candidate left out. It trades a_p - a_{p+1} of exposure
-and costs its margin (difference of boosted scores) per unit: near ties are nearly free, and prices leave near ties in
-almost every list. `score_moves` rates the best move of every list for frozen exposure (parallel); `apply_moves` walks
-the lists from the best rate on, looks again with the exposure of the moment, and makes the move (one thread, so the
-answer never depends on the number of threads).
+A move swaps two neighbours of a list, or its last slot with a candidate left out; pinned items stay. It trades
+a_p - a_{p+1} of exposure and costs its margin (difference of boosted scores) per unit: near ties are nearly free, and
+prices leave near ties in almost every list. `score_moves` rates the best move of every list for frozen exposure
+(parallel); `apply_moves` walks the lists from the best rate on, looks again with the exposure of the moment, and makes
+the move (one thread, so the answer never depends on the number of threads).
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import get_thread_id, njit, prange
 
 from ltexpo.rerank.kernels import CHUNK
-from ltexpo.rerank.selection import clicks_of, fits_caps, may_rise, plain_slot, plain_slots
+from ltexpo.rerank.selection import clicks_of, fits_caps, is_pinned, may_rise, plain_slot, plain_slots
 
 NONE = np.inf
 
@@ -61,7 +61,7 @@ def violation_change(start, goals, exposure, target, kind, penalty, down, up, am
 @njit(cache=True, nogil=True)
 def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
     """Whether candidate i may stand in slot j (its neighbour, or the one it pushes out, going down) by guardrails."""
-    if j < lists.protect:
+    if j < lists.protect or is_pinned(lists, i) or is_pinned(lists, lo + slots[r, j]):
         return False
     m = plain_slots(lists, lo, hi, plain)
     if not may_rise(lists, lo, i) and plain_slot(plain, m, i) > j:
@@ -84,6 +84,15 @@ def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
 
 
 @njit(cache=True, nogil=True)
+def next_slot(lists, lo, slots, r, j, n):
+    """The first slot after j that no pinned item holds; n if there is none."""
+    below = j + 1
+    while below < n and is_pinned(lists, lo + slots[r, below]):
+        below += 1
+    return below
+
+
+@njit(cache=True, nogil=True)
 def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
     """Best move of list r with a rate under `limit` → (rate, slot, candidate that moves into it).
 
@@ -100,14 +109,19 @@ def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
     if n == 0 or weight <= 0.0:
         return NONE, at, who
     for j in range(lists.protect, n - 1):
-        u, v = lo + slots[r, j], lo + slots[r, j + 1]
+        below = next_slot(lists, lo, slots, r, j, n)
+        if below == n:
+            break
+        u, v = lo + slots[r, j], lo + slots[r, below]
+        if is_pinned(lists, u):
+            continue
         down, up = lists.items[u], lists.items[v]
         if not refund and not (urgent[up] or urgent[down]):
             continue
         gain = np.float64(lists.scores[v]) - np.float64(lists.scores[u])
         if refund and gain <= 0.0:
             continue
-        amount = weight * (lists.attention[j] - lists.attention[j + 1])
+        amount = weight * (lists.attention[j] - lists.attention[below])
         if amount <= 0.0:
             continue
         margin = max(0.0, boost[down] - boost[up] - gain)
@@ -120,6 +134,8 @@ def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
         if rate < best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
             best, at, who = rate, j, v
     j = n - 1
+    while j >= lists.protect and is_pinned(lists, lo + slots[r, j]):
+        j -= 1
     if j < lists.protect:
         return (best if at >= 0 else NONE), at, who
     u = lo + slots[r, j]
@@ -199,9 +215,11 @@ def apply_moves(lists, search, exposure, slots, rows, rates):
                 break
             u = lo + slots[r, j]
             amount = weight * lists.attention[j]
-            if j + 1 < slots.shape[1] and lo + slots[r, j + 1] == v:
-                amount -= weight * lists.attention[j + 1]
-                slots[r, j + 1] = u - lo
+            for below in range(j + 1, slots.shape[1]):
+                if lo + slots[r, below] == v:
+                    amount -= weight * lists.attention[below]
+                    slots[r, below] = u - lo
+                    break
             slots[r, j] = v - lo
             for side in range(2):
                 item = lists.items[u] if side == 0 else lists.items[v]

@@ -42,8 +42,11 @@ class Guardrails:
 
     A candidate that is not boostable never stands above its slot in the plain list: because its score is under
     `min_score_ratio` × the best score of its list, under `min_score`, or because `boostable` (nnz,) says so.
-    The first `protect_top` slots keep the plain list. No list loses more than `max_request_loss` of its own plain
-    clicks. `max_click_loss` of all together is kept by `solve.spend`; `solve.solve` meets the goals at any price.
+    The first `protect_top` slots keep the plain list. `pin` (I,) is the slot from 0 of every pinned item, -1 for the
+    others: a pinned item stands there in the plain list and in the final one, whatever floors and caps say (it counts
+    against the caps of the others); in a list too short for its slot it stands last. No list loses more than
+    `max_request_loss` of its own plain clicks. `max_click_loss` of all together is kept by `solve.spend`;
+    `solve.solve` meets the goals at any price.
     """
 
     min_score_ratio: float | None = None
@@ -53,6 +56,7 @@ class Guardrails:
     caps: Sequence[Cap] = ()
     max_request_loss: float | None = None
     max_click_loss: float | None = None
+    pin: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +160,7 @@ class Problem:
         """What the kernels read."""
         rails = self.guardrails
         caps = [cap for cap in rails.caps if cap.at_most < self.k]
+        pin = np.empty(0, np.int32) if rails.pin is None else rails.pin
         ratio, floor = rails.min_score_ratio, rails.min_score
         floors = ratio is not None or floor is not None or rails.boostable is not None
         return Lists(
@@ -164,7 +169,9 @@ class Problem:
             scores=self.scores,
             weights=np.empty(0, np.float32) if self.weights is None else self.weights,
             attention=self.attention,
-            guarded=bool(caps) or floors or rails.protect_top > 0 or rails.max_request_loss is not None,
+            guarded=(
+                bool(caps) or floors or rails.protect_top > 0 or rails.max_request_loss is not None or len(pin) > 0
+            ),
             floors=floors,
             ratio=-np.inf if ratio is None else float(ratio),
             floor=-np.inf if floor is None else float(floor),
@@ -173,6 +180,7 @@ class Problem:
             parts=np.array([cap.codes for cap in caps], np.int32).reshape(len(caps), self.n_items),
             caps=np.array([cap.at_most for cap in caps], np.int32),
             keep=-1.0 if rails.max_request_loss is None else 1.0 - rails.max_request_loss,
+            pin=pin,
         )
 
     def boosts(self, prices: Floats) -> npt.NDArray[np.float32]:
@@ -221,6 +229,10 @@ def _check_goals(
     for cap in rails.caps:
         if len(cap.codes) != n_items or cap.at_most < 1:
             raise InputError("a cap needs one part code per item and at least 1 item per part.")
+    if rails.pin is not None:
+        slots, k = rails.pin[rails.pin >= 0], len(attention)
+        if len(rails.pin) != n_items or len(np.unique(slots)) < len(slots) or int(slots.max(initial=0)) >= k:
+            raise InputError(f"pin needs one slot per item: -1, or its own from 0 to {k - 1}.")
     for name in ("max_request_loss", "max_click_loss"):
         loss = getattr(rails, name)
         if loss is not None and not 0 <= loss <= 1:

@@ -1,7 +1,7 @@
 """Candidates → prices (`fit`) → final lists (`rerank`), with the certificate of each."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -11,10 +11,12 @@ import pandas as pd
 from ltexpo.columns import Columns
 from ltexpo.errors import ColumnError, InfeasibleError, LtexpoError
 from ltexpo.rerank.certificate import Certificate, certify
+from ltexpo.rerank.check import refuse_large, with_exact
 from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
 from ltexpo.rerank.solve import Solution, solve, spend
 
@@ -54,16 +56,20 @@ class ExposureReranker:
 
     def fit(
         self, candidates: pd.DataFrame, *, items: pd.DataFrame, prices: pd.DataFrame | None = None,
-        rng: int | np.random.Generator = 0,
+        clicks: pd.DataFrame | None = None, rng: int | np.random.Generator = 0,
     ) -> Self:
         """Learn `prices_`, and keep the lists that meet the goals as `fitted_`.
 
         `items` is the full catalogue with a tier column (see `TailSpec.assign`); `prices` of an earlier day are a
-        warm start. Raises `InputError` on input that cannot be used.
+        warm start. `clicks` are logged impressions and clicks to calibrate the scores on (see `score_scale`); the map,
+        `scale_`, is kept for `rerank`. Raises `InputError` on input that cannot be used.
         """
         started = time.perf_counter()
-        encoded = encode(candidates, items, self.settings)
+        self.scale_ = score_scale(candidates, self.settings, clicks=clicks)
+        encoded = encode(candidates, items, self.settings, scale=self.scale_)
         problem = encoded.problem
+        if self.settings.exact:
+            refuse_large(problem)
         start = None if prices is None else match_prices(prices, encoded.table.frame)
 
         solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
@@ -82,6 +88,8 @@ class ExposureReranker:
             upper_bound=solution.upper_bound if within and solution.feasible else None,
             proved_infeasible=solution.proved_infeasible, passes=solution.passes,
         )
+        if self.settings.exact:
+            self.fitted_ = replace(self.fitted_, certificate=with_exact(self.fitted_.certificate, problem))
         self.prices_ = self.fitted_.prices
         return self
 
@@ -94,7 +102,7 @@ class ExposureReranker:
     def apply_prices(self, candidates: pd.DataFrame, prices: pd.DataFrame, *, items: pd.DataFrame) -> Reranked:
         """Apply `prices` (group, value, kind, price); the certificate shows each goal's drift and carries no bound."""
         started = time.perf_counter()
-        encoded = encode(candidates, items, self.settings)
+        encoded = encode(candidates, items, self.settings, scale=getattr(self, "scale_", None))
         matched = match_prices(prices, encoded.table.frame)
         slots = empty_slots(encoded.problem)
         choose(encoded.problem.lists, encoded.problem.boosts(matched), slots)
@@ -134,10 +142,10 @@ class ExposureReranker:
 
 def rerank(
     candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettings, *, prices: pd.DataFrame | None = None,
-    rng: int | np.random.Generator = 0,
+    clicks: pd.DataFrame | None = None, rng: int | np.random.Generator = 0,
 ) -> Reranked:
     """`ExposureReranker.fit` in one call: lists that meet the goals, with their certificate; `prices` warm-start it."""
-    return ExposureReranker(settings).fit(candidates, items=items, prices=prices, rng=rng).fitted_
+    return ExposureReranker(settings).fit(candidates, items=items, prices=prices, clicks=clicks, rng=rng).fitted_
 
 
 def _paying_goal(encoded: Encoded, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:

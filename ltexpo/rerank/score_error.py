@@ -10,7 +10,7 @@ from scipy import stats
 
 from ltexpo.columns import Columns
 from ltexpo.data.schema import CANDIDATES, check_table
-from ltexpo.rerank.encode import Encoded, Slots, click_scores
+from ltexpo.rerank.encode import Encoded, Slots
 from ltexpo.rerank.kernels import choose, choose_plain
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.rounding import empty_slots
@@ -137,8 +137,11 @@ def _placed_errors(candidates: pd.DataFrame, encoded: Encoded, settings: RerankS
     request = encoded.requests.get_indexer(pd.Index(checked[Columns.Request]))
     code = encoded.item_ids.codes_or_missing(checked[Columns.Item])
     error = checked[Columns.ScoreStd].to_numpy(np.float64)
-    if settings.score_kind == "logit":
-        chance = click_scores(checked[Columns.Score].to_numpy(np.float64), settings, {})
+    score = checked[Columns.Score].to_numpy(np.float64)
+    if encoded.scale.calibration is not None:
+        error = (encoded.scale(score + error) - encoded.scale(score - error)) / 2
+    elif settings.score_kind == "logit":
+        chance = encoded.scale(score)
         error = error * chance * (1 - chance)
     problem = encoded.problem
     # banned candidates are in the table but not in the problem

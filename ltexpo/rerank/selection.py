@@ -4,7 +4,8 @@ For fixed prices the best list is a sort by score + boost (rearrangement inequal
 With at most m items per part the greedy stays exact, since every prefix of a list is an independent set of a partition
 matroid (Edmonds 1971). With items that may not rise above their plain slot it stays exact too: they are unit jobs with
 release dates, and taking the best available job for every slot is optimal by exchange. Caps and release dates together,
-or two crossing caps, make it a heuristic: then `bound_list` relaxes one of them at a time, and the least value bounds.
+or two crossing caps, make it a heuristic: then `relaxed_value` relaxes one of them at a time, and the least bounds.
+Pinned items take their slots before all else (the matroid is contracted by them), which changes none of this.
 """
 
 from typing import NamedTuple
@@ -31,6 +32,7 @@ class Lists(NamedTuple):
     parts: npt.NDArray[np.int32]
     caps: npt.NDArray[np.int32]
     keep: float
+    pin: npt.NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -62,7 +64,7 @@ def top_slots(items, scores, lo, hi, boost, most, n, adjusted, chosen):
     return filled
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def may_rise(lists, lo, i):
     """Whether candidate i of the list that starts at lo passes the quality floors."""
     if not lists.floors:
@@ -76,7 +78,7 @@ def may_rise(lists, lo, i):
 
 @njit(cache=True, nogil=True)
 def fits_caps(lists, chosen, filled, i, skip, only):
-    """Whether candidate i may join chosen[:filled] (slot `skip` left out) under cap `only`, or all caps if -1."""
+    """Whether candidate i may join chosen[:filled] (without slot `skip` and -1) under cap `only`, all caps if -1."""
     for p in range(lists.caps.size):
         if only >= 0 and p != only:
             continue
@@ -85,7 +87,7 @@ def fits_caps(lists, chosen, filled, i, skip, only):
             continue
         count = 0
         for j in range(filled):
-            if j != skip and lists.parts[p, lists.items[chosen[j]]] == code:
+            if j != skip and chosen[j] >= 0 and lists.parts[p, lists.items[chosen[j]]] == code:
                 count += 1
         if count >= lists.caps[p]:
             return False
@@ -94,13 +96,42 @@ def fits_caps(lists, chosen, filled, i, skip, only):
 
 @njit(cache=True, nogil=True)
 def plain_slots(lists, lo, hi, plain):
-    """The plain list under all caps into plain (k,) → how many slots it fills."""
+    """The plain list under pins and all caps into plain (k,) → how many slots it fills."""
+    size = plain.size
+    pinned = lists.pin.size > 0
+    if pinned:
+        plain[:] = -1
+        for i in range(lo, hi):
+            slot = lists.pin[lists.items[i]]
+            if slot >= 0:
+                plain[slot] = i
     filled = 0
     for i in range(lo, hi):
-        if filled == plain.size:
+        if pinned:
+            while filled < size and plain[filled] >= 0:
+                filled += 1
+            if is_pinned(lists, i):
+                continue
+        if filled == size:
             break
-        if fits_caps(lists, plain, filled, i, -1, -1):
+        if fits_caps(lists, plain, size if pinned else filled, i, -1, -1):
             plain[filled] = i
+            filled += 1
+    return close_up(plain, filled, size) if pinned else filled
+
+
+@njit(cache=True, nogil=True, inline="always")
+def is_pinned(lists, i):
+    """Whether candidate i has a slot of its own."""
+    return lists.pin.size > 0 and lists.pin[lists.items[i]] >= 0
+
+
+@njit(cache=True, nogil=True)
+def close_up(chosen, filled, n):
+    """Pinned candidates of chosen[filled:n] move up to where the list ends, in order → its length."""
+    for j in range(filled, n):
+        if chosen[j] >= 0:
+            chosen[filled] = chosen[j]
             filled += 1
     return filled
 
@@ -126,12 +157,20 @@ def guarded_slots(lists, lo, hi, boost, theta, plain, n, release, only, chosen):
         falling[i] = -(lists.scores[lo + i] + theta * boost[lists.items[lo + i]])
     order = np.argsort(falling, kind="mergesort")
     used = np.zeros(size, np.bool_)
+    pinned = lists.pin.size > 0
+    if pinned:
+        for j in range(n):
+            chosen[j] = -1
+            if is_pinned(lists, plain[j]):
+                chosen[j] = plain[j]
+                used[plain[j] - lo] = True
     value = 0.0
     filled = 0
     first = 0
     while filled < n:
         pick = -1
-        if filled < lists.protect:
+        held = n if pinned else filled
+        if filled < lists.protect or (pinned and chosen[filled] >= 0):
             pick = plain[filled]
         else:
             while first < size and used[order[first]]:
@@ -142,12 +181,12 @@ def guarded_slots(lists, lo, hi, boost, theta, plain, n, release, only, chosen):
                     continue
                 if release and not may_rise(lists, lo, i) and plain_slot(plain, n, i) > filled:
                     continue
-                if only == -2 or fits_caps(lists, chosen, filled, i, -1, only):
+                if only == -2 or fits_caps(lists, chosen, held, i, -1, only):
                     pick = i
                     break
             if pick < 0:
                 for i in range(lo, hi):
-                    if not used[i - lo] and (only == -2 or fits_caps(lists, chosen, filled, i, -1, only)):
+                    if not used[i - lo] and (only == -2 or fits_caps(lists, chosen, held, i, -1, only)):
                         pick = i
                         break
             if pick < 0:
@@ -156,6 +195,11 @@ def guarded_slots(lists, lo, hi, boost, theta, plain, n, release, only, chosen):
         used[pick - lo] = True
         value -= lists.attention[filled] * falling[pick - lo]
         filled += 1
+    if pinned and filled < n:
+        ended = filled
+        filled = close_up(chosen, filled, n)
+        for j in range(ended, filled):
+            value -= lists.attention[j] * falling[chosen[j] - lo]
     return filled, value
 
 

@@ -1,8 +1,9 @@
 """The job as its owner writes it: goals, guardrails, and how lists are examined."""
 
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from ltexpo.config import Settings
 from ltexpo.data.tail import TailSpec
@@ -67,6 +68,21 @@ class GuardrailSettings(Settings):
     """Column of items → at most so many items with the same value in one list."""
     banned: tuple[str, ...] = ()
     """item_ids that may not be shown."""
+    pinned: dict[str, PositiveInt] = Field(default_factory=dict)
+    """item_id → slot (1 is the first) where it stands wherever it is a candidate, in the plain lists too. A pin wins
+    over every other guardrail and counts in max_per; in a list too short to have the slot the item stands last."""
+
+    @model_validator(mode="after")
+    def _pins_agree(self) -> Self:
+        at: dict[int, str] = {}
+        for item, slot in self.pinned.items():
+            if slot in at:
+                raise ValueError(f"pinned puts '{at[slot]}' and '{item}' into slot {slot}; give each its own")
+            at[slot] = item
+        both = sorted(set(self.pinned) & set(self.banned))
+        if both:
+            raise ValueError(f"'{both[0]}' is both pinned and banned; take it out of one")
+        return self
 
 
 class RerankSettings(Settings):
@@ -75,16 +91,41 @@ class RerankSettings(Settings):
     k: int = Field(20, ge=1)
     """Length of the final lists."""
     attention: str | tuple[float, ...] = "log2"
-    """Probability that each slot is examined: log2, uniform, or a list of k probabilities."""
+    """Probability that each slot is examined: log2, uniform, a list of k probabilities, or the path of a Parquet, CSV
+    or JSON table with columns rank, attention, as a fitted click model gives."""
     goals: tuple[Goal, ...] = (Goal(group="tail", min_share=0.3),)
     """What exposure groups must get; all goals are met at the least cost in clicks."""
+    goals_file: Path | None = None
+    """Parquet of more goals, one a row: group, value, kind (a limit's name, e.g. min_exposure), amount. For many single
+    goals, which are slow to read as YAML. With it, goals are what you give and no default."""
     guardrails: GuardrailSettings = GuardrailSettings()
     """What may not be paid for it."""
     elastic: bool = False
     """When the goals cannot be met under the guardrails: false refuses (exit code 3), true comes as near as it can."""
     score_kind: Literal["probability", "logit", "relevance"] = "probability"
     """What a score is: P(click | examined), its logit, or a relevance in click units whose scale is taken as it is."""
+    calibrate: Path | None = None
+    """Parquet of logged impressions and clicks (request_id, item_id, event, optional rank and score): scores are first
+    mapped to P(click | examined) by isotonic regression on the impressions that are candidates, or whose own score was
+    logged. null: scores are taken as score_kind says."""
     tail: TailSpec = TailSpec()
     """Which items are head, tail and new."""
+    exact: bool = False
+    """Solve the linear program by HiGHS as well and state its optimum in the certificate: a check of small jobs,
+    refused above 4 million candidates × k. The lists stay the same."""
     tolerance: float = Field(1e-6, gt=0)
     """Relative gain of the dual under which the solver stops."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _goals_as_given(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("goals_file") is not None and values.get("goals") is None:
+            return {**values, "goals": ()}
+        return values
+
+    @model_validator(mode="after")
+    def _pins_fit(self) -> Self:
+        for item, slot in self.guardrails.pinned.items():
+            if slot > self.k:
+                raise ValueError(f"guardrails.pinned puts '{item}' into slot {slot}, beyond the k = {self.k} slots")
+        return self

@@ -76,7 +76,7 @@ def solve(
     """
     began = time.perf_counter()
     n_goals = len(problem.goals)
-    extreme = attainable(problem)
+    extreme = attainable(problem, guarded=True)
     aim = np.where(
         problem.goals.kind > 0, np.minimum(problem.goals.target, extreme), np.maximum(problem.goals.target, extreme)
     )

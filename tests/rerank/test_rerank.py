@@ -181,6 +181,8 @@ def test_lower_confidence_bounds_can_forbid_a_boost():
     [
         (one_list({"a": -0.1}), {}, ColumnError, r"'score' row 0 is -0\.1, negative"),
         (one_list({"a": 1.5}), {}, ColumnError, r"'score' row 0 is 1\.5, above 1"),
+        (one_list({"a": 0.1, "b": np.nan}), {}, ColumnError, "'score' row 1"),
+        (pd.concat([one_list({"a": 0.1}), one_list({"a": 0.2})]), {}, TableError, "stands there twice"),
         (one_list({"z": 0.1}), {}, TableError, "item_id 'z' is not in items"),
         (one_list({"a": 0.1}), {"goals": [{"group": "colour", "value": "red", "min_share": 0.1}]}, ColumnError,
          "goal: 'colour' is not a column of items; found"),
@@ -196,6 +198,14 @@ def test_lower_confidence_bounds_can_forbid_a_boost():
 def test_unusable_jobs_are_refused(candidates: pd.DataFrame, options: dict, error: type[Exception], message: str):
     with pytest.raises(error, match=message):
         rerank(candidates, ITEMS, RerankSettings.model_validate(options))
+
+
+def test_a_group_without_candidates_is_named_and_a_cap_on_it_is_met():
+    floor = RerankSettings(k=2, goals=(Goal(group="seller_id", value="u", min_exposure=0.1),))
+    with pytest.raises(InfeasibleError, match=r"1 of 1 goals cannot be met together.*seller_id u min_exposure 0\.1"):
+        rerank(one_list({"a": 0.5, "d": 0.4}), ITEMS, floor)
+    cap = RerankSettings(k=2, goals=(Goal(group="seller_id", value="u", max_exposure=0.0),))
+    assert rerank(one_list({"a": 0.5, "d": 0.4}), ITEMS, cap).certificate.feasible
 
 
 def test_all_equal_scores_are_counted_not_refused():

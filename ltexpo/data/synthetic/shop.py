@@ -1,6 +1,7 @@
 """Sizes and a seed → a made marketplace whose truth is known: dataset, pictures, graph, and the truth apart."""
 
 import datetime as dt
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ltexpo.data.synthetic.truth import TRUTH_FOLDER, Truth
 from ltexpo.data.synthetic.vocabulary import KINDS
 from ltexpo.data.tables import output_folder, write_frame
 from ltexpo.errors import ConfigError, TableError
-from ltexpo.metrics.attention import Attention, attention_weights
+from ltexpo.metrics.attention import NAMES, Attention, attention_weights
 
 GRAPH_FILE, ATTRIBUTES_FILE = "graph.parquet", "attributes.parquet"
 
@@ -83,6 +84,13 @@ def _looks(attributes: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in attributes[columns].itertuples(index=False)]
 
 
+def _slots_of(examination: Attention) -> int:
+    """How many slots are described: a name describes any number of them, and of a file the first k are taken."""
+    if isinstance(examination, str | os.PathLike):
+        return _LONGEST if examination in NAMES else 0
+    return len(examination)
+
+
 def make_shop(
     *,
     n_items: int = 20_000,
@@ -102,13 +110,13 @@ def make_shop(
     k: slots of a list. start: the first day (UTC). requests_per_day: lists a user opens a day, on average.
     exploration: share of slots filled uniformly at random. attraction: mean P(click | examined) of what the policy
     shows on the first day. new_share: share of the products that arrive during the period, with no history.
-    examination: P(examined) by slot, a name or a table (Craswell et al. 2008 for the click model).
+    examination: P(examined) by slot, a name, a table or a file (Craswell et al. 2008 for the click model).
 
     What is popular on the first day has only a little to do with what is good (`truth.item_bias`), and what is shown is
     what gets clicked: many good products stay hidden. Raises `ConfigError`.
     """
     _check(n_items, n_users, n_days, k, requests_per_day, exploration, attraction, new_share)
-    curve = attention_weights(examination, max(k, _LONGEST if isinstance(examination, str) else len(examination)))
+    curve = attention_weights(examination, max(k, _slots_of(examination)))
     try:
         first = np.datetime64(dt.date.fromisoformat(start), "s")
     except ValueError as error:

@@ -190,7 +190,8 @@ def _loss_over_requests(encoded: Encoded, before: Floats, after: Floats) -> Esti
     request = np.repeat(np.arange(problem.n_lists), np.diff(problem.indptr))
     lost = np.bincount(request, (before - after) * problem.scores, problem.n_lists)
     had = np.bincount(request, before * problem.scores, problem.n_lists)
-    return ratio_estimate(lost, had, encoded.users)
+    users = None if encoded.users is None else encoded.users.to_numpy(zero_copy_only=False)
+    return ratio_estimate(lost, had, users)
 
 
 def _score_errors(candidates: pd.DataFrame, encoded: Encoded, settings: RerankSettings) -> Floats | None:
@@ -198,7 +199,7 @@ def _score_errors(candidates: pd.DataFrame, encoded: Encoded, settings: RerankSe
     if Columns.ScoreStd not in candidates.columns:
         return None
     checked = check_table(candidates, CANDIDATES).frame
-    request = encoded.requests.get_indexer(pd.Index(checked[Columns.Request]))
+    request = pd.Index(encoded.requests.to_pandas()).get_indexer(pd.Index(checked[Columns.Request]))
     code = encoded.item_ids.codes_or_missing(checked[Columns.Item])
     error = checked[Columns.ScoreStd].to_numpy(np.float64)
     if settings.score_kind == "logit":

@@ -84,6 +84,9 @@ class RerankSettings(Settings):
     """When the goals cannot be met under the guardrails: false refuses (exit code 3), true comes as near as it can."""
     score_kind: Literal["probability", "logit", "relevance"] = "probability"
     """What a score is: P(click | examined), its logit, or a relevance in click units whose scale is taken as it is."""
+    memory_limit: float | None = Field(None, ge=0)
+    """GB that the candidates' arrays may take in memory (8 bytes a candidate); larger ones lie in temporary files, from
+    which they are read in order, with the same results. null: half of the memory that is free."""
     tail: TailSpec = TailSpec()
     """Which items are head, tail and new."""
     tolerance: float = Field(1e-6, gt=0)

@@ -64,11 +64,11 @@ def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str
 
 def read_batches(dataset: ds.Dataset, columns: Sequence[str], *, rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of `dataset` in order, `rows` or fewer at a time; a `TableError` says why not."""
-    name = Path(os.path.commonpath(dataset.files)) if isinstance(dataset, ds.FileSystemDataset) else Path("dataset")
+    name = os.path.commonpath(dataset.files) if isinstance(dataset, ds.FileSystemDataset) else "the dataset"
     scan = dataset.scanner(columns=list(columns), batch_size=rows, batch_readahead=2, fragment_readahead=1)
     batches = scan.to_batches()
     while True:
-        with _readable(name):
+        with _refusing(name):
             batch = next(batches, None)
         if batch is None:
             return
@@ -107,6 +107,12 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn what Arrow says of a file that it cannot read into a `TableError`."""
     if not Path(path).exists():
         raise TableError(f"{path}: no such file. Check the path.")
+    with _refusing(str(path)):
+        yield
+
+
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
@@ -132,8 +138,6 @@ def write_batches(
 
     Dictionary columns are strings to whoever reads the file.
     """
-    noted = {b"ltexpo": json.dumps(dict(metadata), sort_keys=True).encode()} if metadata else {}
-    schema = schema.with_metadata({**(schema.metadata or {}), **noted})
     # a column of many different numbers gains nothing from a dictionary
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
     with _replacing(path) as beside:
@@ -143,6 +147,8 @@ def write_batches(
             ) as writer:
                 for batch in batches:
                     writer.write_batch(batch)
+                if metadata:
+                    writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
     return path

@@ -18,13 +18,12 @@ from ltexpo.data.ids import IdMap
 from ltexpo.errors import TableError
 from ltexpo.rerank.rows import count_repeats
 from ltexpo.rerank.runs import Runs
-from ltexpo.rerank.source import Source, as_texts, is_blank
+from ltexpo.rerank.source import Source, as_texts
 from ltexpo.rerank.workspace import Workspace
 
 Floats = npt.NDArray[np.floating]
 
 _UNKNOWN, _BANNED = -1, -2
-_BLANK = ("an empty id", "Fill it or leave the row out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +127,7 @@ class _Scan:
         users = source.ids(columns[Columns.User], Columns.User, {}) if Columns.User in columns else None
         weights = source.amounts(columns[Columns.Weight], Columns.Weight) if Columns.Weight in columns else None
         self.rows += batch.num_rows
-        if (codes == _BANNED).any():
+        if codes.min() == _BANNED:
             rows = np.flatnonzero(codes != _BANNED)
             if not len(rows):
                 return
@@ -152,9 +151,6 @@ class _Scan:
         if kept > 1 and self.least == self.most:
             self.notes["candidates with one and the same score"] = kept
         lists = self.runs.joined()
-        for column, ids in ((Columns.Request, lists.requests), (Columns.User, lists.users)):
-            if ids is not None and is_blank(ids).any():
-                raise self.source.refuse(column, is_blank, *_BLANK)
         if lists.weights is not None and not lists.weights.any():
             raise TableError("candidates: 'weight' is 0 in every request. Give at least one request a weight above 0.")
         for n, array in enumerate(self.arrays):
@@ -169,9 +165,7 @@ class _Scan:
 
     def _item_codes(self, items: pa.Array) -> npt.NDArray[np.int32]:
         codes = self.codes(items)
-        if (codes == _UNKNOWN).any():
-            if is_blank(items).any():
-                raise self.source.refuse(Columns.Item, is_blank, *_BLANK)
+        if codes.min() < 0 and (codes == _UNKNOWN).any():
             raise self._stranger()
         return codes
 

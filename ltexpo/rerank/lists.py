@@ -111,7 +111,9 @@ class FinalLists:
             )
             owner = [_coded(row[:n], self.encoded.requests[first:last])]
             if self.encoded.users is not None:
-                owner.append(_coded(row[:n], self.encoded.users[first:last]))
+                # Parquet takes a dictionary as it is, so no value may stand in it twice
+                users = self.encoded.users[first:last].dictionary_encode()
+                owner.append(_coded(users.indices.to_numpy()[row[:n]], users.dictionary))
             yield pa.record_batch([
                 *owner, pa.array(rank[:n]), _coded(item[:n], self._item_ids), pa.array(score[:n]),
                 pa.array(exposure[:n]), pa.array(price[:n]), pa.array(boosted[:n]),

@@ -42,10 +42,11 @@ class Joined:
 
 
 class Runs:
-    """Runs seen so far; `limit` (bytes) bounds what they may take."""
+    """Runs seen so far; `limit` (bytes) bounds what they may take once they do not rise by request id."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.bytes, self.rows = limit, 0, 0
+        self.rising = True
         self.starts: list[npt.NDArray[np.int64]] = []
         self.requests: list[pa.Array] = []
         self.users: list[pa.Array] = []
@@ -62,6 +63,9 @@ class Runs:
         if goes_on:
             starts, ids = starts[1:], ids[1:]
         if len(starts):
+            self.rising = self.rising and _rises(ids) and (
+                not self.requests or self.requests[-1][-1].as_py() < ids[0].as_py()
+            )
             self.starts.append(starts + self.rows)
             self.requests.append(ids)
             self.bytes += 8 * len(starts) + ids.nbytes
@@ -72,12 +76,12 @@ class Runs:
             if weights is not None:
                 self.weights.append(weights[starts])
         self.rows += len(requests)
-        if self.bytes > self.limit:
+        if self.bytes > self.limit and not self.rising:
             runs = sum(map(len, self.starts))
             raise InputError(
-                f"candidates: the first {self.rows:,} rows are {runs:,} runs of rows with one request_id, which take "
-                f"more than the {self.limit / GB:.3g} GB of memory_limit. Sort the candidates by request_id, so that a "
-                "request is one run, or raise memory_limit."
+                f"candidates: the rows of a request_id do not stand together or do not rise ({runs:,} runs in the "
+                f"first {self.rows:,} rows), and putting them in order takes more than memory_limit = "
+                f"{self.limit / GB:.3g} GB. Sort the candidates by request_id, or raise memory_limit."
             )
 
     def joined(self) -> Joined:
@@ -87,7 +91,7 @@ class Runs:
         weights = np.concatenate(self.weights) if self.weights else None
         starts = np.concatenate([*self.starts, [self.rows]]).astype(np.int64, copy=False)
         self.starts, self.requests, self.users, self.weights = [], [], [], []
-        if pc.all(pc.less(requests[:-1], requests[1:]), min_count=0).as_py():
+        if self.rising:
             return Joined(starts, requests, users, weights, None, None)
         coded = requests.dictionary_encode()
         order = pc.array_sort_indices(coded.dictionary).to_numpy()
@@ -123,6 +127,10 @@ class Runs:
             raise _two_weights(ids[run].as_py(), weights[row - 1], weights[row])
         if self.requests and self.requests[-1][-1].as_py() == ids[0].as_py() and self.weights[-1][-1] != weights[0]:
             raise _two_weights(ids[0].as_py(), self.weights[-1][-1], weights[0])
+
+
+def _rises(ids: pa.Array) -> bool:
+    return bool(pc.all(pc.less(ids[:-1], ids[1:]), min_count=0).as_py())
 
 
 def _two_weights(request: str, one: float, other: float) -> TableError:

@@ -69,18 +69,18 @@ class Source:
         return column_error(self.name, column, first, value, what, count, mend)
 
     def ids(self, values: pa.Array, column: str, notes: dict[str, int]) -> pa.Array:
-        """`values` as strings or as a dictionary of strings, without gaps; integers are counted in `notes`."""
+        """`values` as strings or a dictionary of them, without gaps and blanks; integers are counted in `notes`."""
         self._refuse_gaps(values, column)
-        kind = values.type
-        if pa.types.is_integer(kind):
+        if pa.types.is_integer(values.type):
             note = f"{column}: integers read as strings"
             notes[note] = notes.get(note, 0) + len(values)
             return pc.cast(values, pa.large_string())
-        if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
-            return values
-        if _is_text(kind):
-            return values
-        raise self._wrong_type(values, column, "strings")
+        texts = values.dictionary if pa.types.is_dictionary(values.type) else values
+        if not _is_text(texts.type):
+            raise self._wrong_type(values, column, "strings")
+        if pc.any(pc.equal(texts, "")).as_py() and _is_blank(values).any():
+            raise self.refuse(column, _is_blank, "an empty id", "Fill it or leave the row out")
+        return values
 
     def numbers(self, values: pa.Array, column: str) -> npt.NDArray[np.floating]:
         """`values` as finite floats, float32 where they came so."""
@@ -116,8 +116,7 @@ class Source:
         return wrong_type(head, column, wanted, where=self.name)
 
 
-def is_blank(values: pa.Array) -> npt.NDArray[np.bool_]:
-    """Which ids are empty strings."""
+def _is_blank(values: pa.Array) -> npt.NDArray[np.bool_]:
     return _mask(pc.equal(_plain(values), ""))
 
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def make_tables(folder: Path, n_lists: int, n_candidates: int, n_items: int, n_s
     }).to_parquet(folder / "data" / "events.parquet")
     names, cumulative = pa.array(ids), np.cumsum(popularity)
     bounds = np.linspace(0, n_lists, FILES + 1).astype(np.int64)
-    for part, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for part, (first, last) in enumerate(pairwise(bounds)):
         n = int(last - first)
         items, scores = np.empty(n * n_candidates, np.int32), np.empty(n * n_candidates, np.float32)
         draw_lists(n, n_candidates, cumulative, quality, 0.3, part, items, scores)

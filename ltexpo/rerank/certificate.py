@@ -30,7 +30,7 @@ class Certificate:
     """group, value, kind, target, before, achieved, price, met, missing: in the unit in which the goal was asked."""
     guardrails: list[dict[str, Any]]
     facts: dict[str, Any]
-    """Lists, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
+    """Lists, whether they are weighted, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
 
     @property
     def gap(self) -> float | None:
@@ -117,8 +117,8 @@ def certify(
     return Certificate(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {
-            "boosted": boosted, "requests": encoded.problem.n_lists, "k": settings.k,
-            "attention": settings.attention, "score_kind": settings.score_kind, "tail": str(settings.tail),
-            "notes": encoded.notes, "passes": passes, "seconds": seconds,
+            "boosted": boosted, "requests": encoded.problem.n_lists, "weighted": encoded.problem.weights is not None,
+            "k": settings.k, "attention": settings.attention, "score_kind": settings.score_kind,
+            "tail": str(settings.tail), "notes": encoded.notes, "passes": passes, "seconds": seconds,
         },
     )

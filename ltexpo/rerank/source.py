@@ -48,7 +48,8 @@ class Source:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Every row, in order, `BATCH_ROWS` or fewer at a time."""
         if isinstance(self._data, pa.Table):
-            yield from self._data.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+            batches = self._data.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+            yield from (batch for batch in batches if batch.num_rows)
         else:
             yield from read_batches(self._data, columns, rows=BATCH_ROWS)
 

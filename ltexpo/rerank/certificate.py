@@ -30,7 +30,7 @@ class Certificate:
     """group, value, kind, target, before, achieved, price, met, missing: in the unit in which the goal was asked."""
     guardrails: list[dict[str, Any]]
     facts: dict[str, Any]
-    """Lists, whether they are weighted, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
+    """Lists, weighted or not, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
 
     @property
     def gap(self) -> float | None:

@@ -29,6 +29,14 @@ def track(work: Iterable[T], what: str, *, total: int) -> Iterator[T]:
 
 
 @contextmanager
+def logged(what: str) -> Iterator[None]:
+    """Say how long `what` took when it is done: a step within a stage."""
+    started = time.perf_counter()
+    yield
+    log.info("%s: %.1f s", what, time.perf_counter() - started)
+
+
+@contextmanager
 def stage(what: str) -> Iterator[None]:
     """Say that `what` is being done, and, when it is done, how long it took."""
     started = time.perf_counter()

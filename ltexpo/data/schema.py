@@ -1,5 +1,6 @@
 """A frame as it arrived → the same frame in its contract's types, or a refusal that names column, row and mend."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -95,6 +96,7 @@ CANDIDATES = Contract(
         Columns.Query: "text",
         Columns.Rank: "rank",
         Columns.ScoreStd: "number",
+        Columns.Weight: "number",
         Columns.Timestamp: "time",
     },
     key=(Columns.Request, Columns.Item),
@@ -127,14 +129,7 @@ def check_table(frame: pd.DataFrame, contract: Contract, *, source: str | None =
     Raises `ColumnError` or `TableError`; what is tolerated (integer ids, times without a zone) is counted in `notes`.
     """
     where = source or contract.name
-    missing = [column for column in contract.required if column not in frame.columns]
-    if missing:
-        found = ", ".join(map(str, frame.columns)) or "no columns"
-        lacks = ", ".join(f"'{column}'" for column in missing)
-        raise ColumnError(f"{where}: {contract.name} lacks {lacks}; found {found}. {contract.mend}".rstrip())
-    doubled = frame.columns[frame.columns.duplicated()]
-    if len(doubled):
-        raise ColumnError(f"{where}: {contract.name} has two columns named '{doubled[0]}'. Rename one.")
+    check_names(list(frame.columns), contract, source=source)
     if frame.empty:
         raise TableError(f"{where}: {contract.name} is empty. Give at least one row.")
     notes: dict[str, int] = {}
@@ -158,6 +153,40 @@ def check_table(frame: pd.DataFrame, contract: Contract, *, source: str | None =
     if contract.name == "rankings":
         _refuse_rank_holes(checked, where)
     return Checked(checked, notes, frozenset(integer_ids))
+
+
+def check_names(names: Sequence[str], contract: Contract, *, source: str | None = None) -> None:
+    """Refuse a table whose columns `names` lack a required one or hold one twice."""
+    where = source or contract.name
+    missing = [column for column in contract.required if column not in names]
+    if missing:
+        found = ", ".join(map(str, names)) or "no columns"
+        lacks = ", ".join(f"'{column}'" for column in missing)
+        raise ColumnError(f"{where}: {contract.name} lacks {lacks}; found {found}. {contract.mend}".rstrip())
+    doubled = next((name for name in names if list(names).count(name) > 1), None)
+    if doubled is not None:
+        raise ColumnError(f"{where}: {contract.name} has two columns named '{doubled}'. Rename one.")
+
+
+def check_column(values: pd.Series, column: str, contract: Contract, *, where: str) -> pd.Series:
+    """One column in the type of `contract`; raises `ColumnError` as `check_table` does."""
+    return _Check(where, column, nullable=column in contract.nullable).run(values, contract.kinds[column])
+
+
+def column_error(
+    where: str, column: str, row: int, value: object, what: str, count: int, mend: str
+) -> ColumnError:
+    """The refusal of `count` values of a column, the first of which is `value` in `row`."""
+    rows = f" ({count} such rows)" if count > 1 else ""
+    return ColumnError(f"{where}: '{column}' row {row} is {_shown(value)}, {what}{rows}. {mend}.")
+
+
+def wrong_type(values: pd.Series, column: str, wanted: str, *, where: str) -> ColumnError:
+    """The refusal of a column that does not hold what is `wanted`."""
+    return ColumnError(
+        f"{where}: '{column}' holds {values.dtype} values such as {_shown(values.dropna().iloc[0])}, "
+        f"expected {wanted}. Convert the column."
+    )
 
 
 def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: str, right_name: str) -> None:
@@ -195,15 +224,10 @@ class _Check:
 
     def refuse(self, values: pd.Series, bad: pd.Series, what: str, mend: str) -> ColumnError:
         row = int(np.flatnonzero(bad.to_numpy())[0])
-        rows = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-        shown = _shown(values.iloc[row])
-        return ColumnError(f"{self.where}: '{self.column}' row {row} is {shown}, {what}{rows}. {mend}.")
+        return column_error(self.where, self.column, row, values.iloc[row], what, int(bad.sum()), mend)
 
     def wrong_type(self, values: pd.Series, wanted: str) -> ColumnError:
-        return ColumnError(
-            f"{self.where}: '{self.column}' holds {values.dtype} values such as {_shown(values.dropna().iloc[0])}, "
-            f"expected {wanted}. Convert the column."
-        )
+        return wrong_type(values, self.column, wanted, where=self.where)
 
     def _id(self, values: pd.Series) -> pd.Series:
         if pd.api.types.is_bool_dtype(values) or (pd.api.types.is_float_dtype(values) and not values.isna().all()):
@@ -250,7 +274,7 @@ class _Check:
             outside = (numbers <= 0) | (numbers > 1)
             if outside.any():
                 raise self.refuse(values, outside, "not a probability above 0 and up to 1", "Log what was used")
-        if self.column in (Columns.Price, Columns.ScoreStd) and (numbers < 0).any():
+        if self.column in (Columns.Price, Columns.ScoreStd, Columns.Weight) and (numbers < 0).any():
             raise self.refuse(values, numbers < 0, "negative", "Give a value of 0 or more")
         return numbers
 

@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ltexpo.errors import ColumnError, OutputError, TableError
@@ -28,6 +29,53 @@ def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
     return frame
 
 
+def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str] = ()) -> ds.Dataset:
+    """The Parquet file, folder of parts, or hive-partitioned folder at `path`, to be read in batches; parts by name.
+
+    Of its columns those among `columns` are seen, with one type over all parts; strings of `dictionary` columns come
+    as codes. Raises `TableError` when it is not readable, or when its parts do not hold the same columns.
+    """
+    path = Path(path)
+    parts = _parts(path)
+    layout = ds.ParquetFileFormat(dictionary_columns=set(dictionary))
+    hive = ds.partitioning(flavor="hive") if path.is_dir() else None
+    base = str(path) if path.is_dir() else None
+    with _readable(path):
+        # each part is looked at, so that a bad one is refused before the others are read
+        found = ds.dataset(
+            [str(part) for part in parts], format=layout, partitioning=hive, partition_base_dir=base
+        )
+        schemas = [fragment.physical_schema for fragment in found.get_fragments()]
+    kept = []
+    for part, schema in zip(parts, schemas, strict=True):
+        for column in columns:
+            if schemas[0].names.count(column) != schema.names.count(column):
+                raise TableError(f"{part}: '{column}' is in some parts of {path} only. Write all parts alike.")
+        kept.append(pa.schema([field for field in schema if field.name in columns]))
+    try:
+        merged = pa.unify_schemas(kept, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise TableError(f"{path}: its parts differ in type ({reason}). Write all parts alike.") from error
+    folders = pa.schema([field for field in found.schema if field.name not in schemas[0].names])
+    whole: ds.Dataset = found.replace_schema(pa.schema([*merged, *(f for f in folders if f.name in columns)]))
+    return whole
+
+
+def read_batches(dataset: ds.Dataset, columns: Sequence[str], *, rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of `dataset` in order, `rows` or fewer at a time; a `TableError` says why not."""
+    name = os.path.commonpath(dataset.files) if isinstance(dataset, ds.FileSystemDataset) else "the dataset"
+    scan = dataset.scanner(columns=list(columns), batch_size=rows, batch_readahead=2, fragment_readahead=1)
+    batches = scan.to_batches()
+    while True:
+        with _refusing(name):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        if batch.num_rows:
+            yield batch
+
+
 TRAINED_UNTIL = "trained_until"
 """Metadata of candidates and rankings: no event from this moment on was seen in training."""
 
@@ -41,11 +89,17 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 def _schema(path: Path) -> pa.Schema:
     """Schema of a Parquet file, or of the first part of a folder of them."""
+    parts = _parts(path)
+    with _readable(path):
+        return pq.read_schema(parts[0])
+
+
+def _parts(path: Path) -> list[Path]:
+    """The Parquet files at `path`, by name."""
     parts = sorted(Path(path).rglob("*.parquet")) if Path(path).is_dir() else [Path(path)]
     if not parts:
         raise TableError(f"{path}: is a folder without .parquet parts. Check the path.")
-    with _readable(path):
-        return pq.read_schema(parts[0])
+    return parts
 
 
 @contextmanager
@@ -53,6 +107,12 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn what Arrow says of a file that it cannot read into a `TableError`."""
     if not Path(path).exists():
         raise TableError(f"{path}: no such file. Check the path.")
+    with _refusing(str(path)):
+        yield
+
+
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
@@ -68,6 +128,29 @@ def write_frame(frame: pd.DataFrame, path: Path, *, metadata: Mapping[str, Any] 
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **noted})
     with _replacing(path) as beside:
         pq.write_table(table, beside, compression="zstd")
+    return path
+
+
+def write_batches(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, *, metadata: Mapping[str, Any] | None = None
+) -> Path:
+    """Like `write_frame` for a table that comes in `batches`, which need not fit in memory; each is a row group.
+
+    Dictionary columns are strings to whoever reads the file.
+    """
+    # a column of many different numbers gains nothing from a dictionary
+    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    with _replacing(path) as beside:
+        try:
+            with pq.ParquetWriter(
+                beside, schema, compression="zstd", store_schema=False, use_dictionary=coded
+            ) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                if metadata:
+                    writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
     return path
 
 

@@ -33,7 +33,7 @@ class Certificate:
     """group, value, kind, target, before, achieved, price, met, missing: in the unit in which the goal was asked."""
     guardrails: list[dict[str, Any]]
     facts: dict[str, Any]
-    """Lists, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
+    """Lists, weighted or not, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
 
     @property
     def gap(self) -> float | None:
@@ -129,8 +129,8 @@ def certify(
     return Certificate(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {
-            "boosted": boosted, "requests": encoded.problem.n_lists, "k": settings.k,
-            "attention": _attention(encoded, settings), "score_kind": settings.score_kind,
+            "boosted": boosted, "requests": encoded.problem.n_lists, "weighted": encoded.problem.weights is not None,
+            "k": settings.k, "attention": _attention(encoded, settings), "score_kind": settings.score_kind,
             "scores": encoded.scale.words, "score_warnings": scale_warnings(encoded.problem, encoded.scale),
             "tail": str(settings.tail), "notes": encoded.notes, "passes": passes, "seconds": seconds,
         },

@@ -1,26 +1,31 @@
-"""Candidates and catalogue as tables ↔ a `Problem` as arrays, and the chosen slots as a rankings table."""
+"""Candidates and catalogue as tables → a `Problem` as arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from ltexpo.columns import Columns
 from ltexpo.data.ids import IdMap
-from ltexpo.data.schema import CANDIDATES, check_table
-from ltexpo.errors import ColumnError, ConfigError, TableError
+from ltexpo.errors import ColumnError, ConfigError, InputError
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.rerank.attain import attainable
 from ltexpo.rerank.goal_file import all_goals
 from ltexpo.rerank.groups import GoalTable, column_of, goal_targets
+from ltexpo.rerank.intake import CompactLists, Reading, read_lists, repeated_item
 from ltexpo.rerank.kernels import choose_plain
 from ltexpo.rerank.pins import pin_slots, refuse_unknown
 from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
 from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.rows import pass_floors
 from ltexpo.rerank.scale import Scale, click_scores, score_scale
 from ltexpo.rerank.settings import GuardrailSettings, RerankSettings
+from ltexpo.rerank.source import Candidates, Source
+from ltexpo.rerank.workspace import Workspace
 
 Slots = npt.NDArray[np.signedinteger]
 
@@ -32,34 +37,14 @@ class Encoded:
     problem: Problem
     table: GoalTable
     item_ids: IdMap
-    requests: "pd.Index[str]"
-    """(R,) request of each list."""
-    users: npt.NDArray[np.object_] | None
+    requests: pa.Array
+    """(R,) request of each list, rising."""
+    users: pa.Array | None
     """(R,) user of each list, where candidates name one."""
     notes: dict[str, int]
     """What was left out or looks odd → how many rows."""
     scale: Scale
     """How the scores became clicks."""
-
-    def rankings(self, slots: Slots, boosts: npt.NDArray[np.float32]) -> pd.DataFrame:
-        """Chosen `slots` (R, k; offsets in each list, −1 = empty) as a rankings table; `boosts` (I,) per item."""
-        problem = self.problem
-        row, slot = np.nonzero(slots >= 0)
-        place = problem.indptr[row] + slots[row, slot]
-        item = problem.items[place]
-        lists = {
-            Columns.Request: self.requests.take(row),
-            Columns.Rank: (slot + 1).astype(np.int32),
-            Columns.Item: self.item_ids.decode(item),
-            Columns.Score: problem.scores[place],
-            Columns.Exposure: problem.attention[slot],
-            Columns.Price: boosts[item].astype(np.float64),
-            Columns.Boosted: (boosts[item] > 0) & (slot < self._plain_slot(slots)[row, slot]),
-        }
-        frame = pd.DataFrame(lists)
-        if self.users is not None:
-            frame.insert(1, Columns.User, self.users[row])
-        return frame
 
     @cached_property
     def plain(self) -> Slots:
@@ -68,81 +53,56 @@ class Encoded:
         choose_plain(self.problem.lists, slots)
         return slots
 
-    def _plain_slot(self, slots: Slots) -> npt.NDArray[np.int64]:
-        """(R, k) slot that each chosen candidate has in the plain list; k where it is not in it."""
-        found = np.full(slots.shape, self.problem.k, dtype=np.int64)
-        for place in range(self.problem.k):
-            found[slots == self.plain[:, place : place + 1]] = place
-        return found
-
 
 def encode(
-    candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettings, *, scale: Scale | None = None
+    candidates: Candidates, items: pd.DataFrame, settings: RerankSettings, *, scale: Scale | None = None,
+    scratch: Path | None = None,
 ) -> Encoded:
     """The job's `Problem`; `items` is the full catalogue with a tier column, `scale` default `score_scale`.
 
-    Raises `ColumnError`, `TableError` or `ConfigError` on candidates, goals or guardrails that cannot be used.
+    Candidates are a frame, an Arrow table or dataset, or the path of Parquet; the arrays are the same for any order of
+    their rows. Above `settings.memory_limit` the arrays lie in temporary files in `scratch`. Raises `ColumnError`,
+    `TableError` or `ConfigError` on candidates, goals or guardrails that cannot be used.
     """
-    checked = check_table(candidates, CANDIDATES).frame
     catalogue = items.sort_values(Columns.Item, ignore_index=True)
     item_ids = IdMap(pd.Index(catalogue[Columns.Item]))
-    notes: dict[str, int] = {}
+    table = all_goals(settings, catalogue)
+    attention = attention_weights(settings.attention, settings.k)
     rails = settings.guardrails
     refuse_unknown(rails, item_ids)
-    if settings.guardrails.banned:
-        unwanted = checked[Columns.Item].isin(settings.guardrails.banned)
-        notes["banned candidates left out"] = int(unwanted.sum())
-        checked = checked[~unwanted].reset_index(drop=True)
-        if checked.empty:
-            raise TableError("guardrails.banned: no candidate is left. Ban fewer items.")
-    codes = item_ids.codes_or_missing(checked[Columns.Item])
-    if (codes < 0).any():
-        row = int(np.flatnonzero(codes < 0)[0])
-        raise TableError(
-            f"candidates row {row}: item_id '{checked[Columns.Item].iloc[row]}' is not in items "
-            f"({int((codes < 0).sum())} such rows). Add it to items or leave those rows out."
-        )
-    scale = score_scale(checked, settings) if scale is None else scale
-    scores = click_scores(checked[Columns.Score].to_numpy(np.float64), scale)
-    if len(scores) > 1 and scores.min() == scores.max():
-        notes["candidates with one and the same score"] = len(scores)
-    table = all_goals(settings, catalogue)
-    request, requests = pd.factorize(checked[Columns.Request], sort=True)
-    order = np.argsort(request, kind="stable")
-    lengths = np.bincount(request, minlength=len(requests))
-    attention = attention_weights(settings.attention, settings.k)
-
-    def build(goals: Goals, *, boostable: npt.NDArray[np.bool_] | None) -> Problem:
-        members = table.members.T.tocsr()
-        return Problem.build(
-            np.concatenate([[0], np.cumsum(lengths)]), codes[order], scores[order], attention=attention,
-            group_indptr=members.indptr, group_ids=members.indices, goals=goals,
-            guardrails=_guardrails(settings.guardrails, catalogue, boostable, pin_slots(rails.pinned, item_ids)),
-        )
-
-    group = np.arange(len(table), dtype=np.int64)
-    boostable = _confident(checked, scores, request, settings, scale)
-    unbounded = Goals(group, np.ones(len(table), np.int8), np.zeros(len(table)))
-    problem = build(unbounded, boostable=None if boostable is None else boostable[order])
-    kind, target = goal_targets(table, total=problem.total_exposure, attainable=lambda: attainable(problem))
-    problem = _with_goals(problem, Goals(group, kind, target))
-    users = None
-    if Columns.User in checked.columns:
-        users = checked[Columns.User].to_numpy(dtype=object)[order][np.cumsum(lengths) - lengths]
-    return Encoded(problem, table, item_ids, pd.Index(requests), users, notes, scale)
-
-
-def _with_goals(problem: Problem, goals: Goals) -> Problem:
-    return Problem(
-        problem.indptr, problem.items, problem.scores, problem.attention, problem.group_indptr, problem.group_ids,
-        goals, problem.guardrails, problem.weights,
+    guardrails = _guardrails(rails, catalogue, pin_slots(rails.pinned, item_ids))
+    source = Source(candidates)
+    if rails.confidence is not None and Columns.ScoreStd not in source:
+        raise ColumnError("guardrails.confidence needs 'score_std' in candidates. Add it or remove the guardrail.")
+    notes: dict[str, int] = {}
+    to_clicks = score_scale(candidates, settings) if scale is None else scale
+    confidence = rails.confidence
+    reading = Reading(
+        lambda scores, first_row: click_scores(scores, to_clicks, first_row=first_row),
+        # score_std is in the unit of the score
+        None if confidence is None else lambda scores, error: to_clicks(scores.astype(float) - confidence * error),
+        rails.banned,
     )
+    workspace = Workspace(settings.memory_limit, scratch)
+    lists = read_lists(source, item_ids, workspace, reading, notes)
+    if lists.lower is not None:
+        guardrails = replace(guardrails, boostable=_confident(lists, rails, workspace))
+    members = table.members.T.tocsr()
+    group = np.arange(len(table), dtype=np.int64)
+    unbounded = Goals(group, np.ones(len(table), np.int8), np.zeros(len(table)))
+    try:
+        problem = Problem.build(
+            lists.indptr, lists.items, lists.scores, attention=attention, group_indptr=members.indptr,
+            group_ids=members.indices, goals=unbounded, guardrails=guardrails, weights=lists.weights, in_place=True,
+        )
+    except InputError as error:
+        raise (repeated_item(source, lists) or error) from None
+    kind, target = goal_targets(table, total=problem.total_exposure, attainable=lambda: attainable(problem))
+    problem = replace(problem, goals=Goals(group, kind, target))
+    return Encoded(problem, table, item_ids, lists.requests, lists.users, notes, to_clicks)
 
 
-def _guardrails(
-    rails: GuardrailSettings, items: pd.DataFrame, boostable: npt.NDArray[np.bool_] | None,
-    pin: npt.NDArray[np.int32] | None,
-) -> Guardrails:
+def _guardrails(rails: GuardrailSettings, items: pd.DataFrame, pin: npt.NDArray[np.int32] | None) -> Guardrails:
     caps = []
     for column, at_most in rails.max_per.items():
         if at_most < 1:
@@ -153,7 +113,6 @@ def _guardrails(
     return Guardrails(
         min_score_ratio=rails.min_score_ratio if floors else None,
         min_score=rails.min_score if floors else None,
-        boostable=boostable,
         protect_top=rails.protect_top,
         caps=tuple(caps),
         max_request_loss=rails.max_request_loss,
@@ -162,22 +121,10 @@ def _guardrails(
     )
 
 
-def _confident(
-    candidates: pd.DataFrame, scores: npt.NDArray[np.floating], request: npt.NDArray[np.int64],
-    settings: RerankSettings, scale: Scale,
-) -> npt.NDArray[np.bool_] | None:
-    """Whether each candidate's lower confidence bound passes the score floors; None when no confidence is asked."""
-    rails = settings.guardrails
-    if rails.confidence is None:
-        return None
-    if Columns.ScoreStd not in candidates.columns:
-        raise ColumnError("guardrails.confidence needs 'score_std' in candidates. Add it or remove the guardrail.")
-    raw = candidates[[Columns.Score, Columns.ScoreStd]].to_numpy(np.float64)
-    lower = scale(raw[:, 0] - rails.confidence * raw[:, 1])  # score_std is in the unit of the score
-    best = pd.Series(scores).groupby(request).transform("max").to_numpy()
-    passes = np.ones(len(scores), dtype=bool)
-    if rails.min_score_ratio is not None:
-        passes &= lower >= rails.min_score_ratio * best
-    if rails.min_score is not None:
-        passes &= lower >= rails.min_score
+def _confident(lists: CompactLists, rails: GuardrailSettings, workspace: Workspace) -> npt.NDArray[np.bool_]:
+    """(nnz,) whether each candidate's lower confidence bound passes the score floors."""
+    passes = workspace.empty(len(lists.items), np.bool_)
+    ratio = -np.inf if rails.min_score_ratio is None else rails.min_score_ratio
+    floor = -np.inf if rails.min_score is None else rails.min_score
+    pass_floors(lists.indptr, lists.scores, lists.lower, ratio, floor, passes)
     return passes

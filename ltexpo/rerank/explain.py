@@ -1,4 +1,4 @@
-"""Final lists + plain lists + boosts → why every promoted item stands where it stands, and what that costs."""
+"""Final lists + plain lists + boosts → one list before and after, and why every item stands where it stands."""
 
 from dataclasses import dataclass
 
@@ -10,33 +10,6 @@ from ltexpo.errors import TableError
 
 WIDTH = 80
 """Columns of a terminal that an explanation fits."""
-PROMOTION_COLUMNS = [
-    Columns.Request, Columns.Item, "rank_before", Columns.Rank, "goal", Columns.Price, "displaced", "clicks_given_up",
-]
-
-
-def promotions(rankings: pd.DataFrame, control: pd.DataFrame, boosts: pd.DataFrame) -> pd.DataFrame:
-    """One row per promoted item (`boosted` in `rankings`), by request and rank.
-
-    rank_before: its rank in the plain list, missing when it was not in it. goal: the goal that pays most of its
-    boost; price: its boost. displaced: the item that the plain list has in this slot. clicks_given_up: attention ×
-    (score of the displaced item − score of the promoted item), negative where the better item was promoted; summed
-    over all slots of a list, promoted or not, this is exactly what the list gave up.
-    """
-    moved = rankings[rankings[Columns.Boosted]]
-    slot = [Columns.Request, Columns.Rank]
-    before = control[[*slot, Columns.Item, Columns.Score]].rename(
-        columns={Columns.Item: "displaced", Columns.Score: "displaced_score"}
-    )
-    own = control[[Columns.Request, Columns.Item, Columns.Rank]].rename(columns={Columns.Rank: "rank_before"})
-    table = (
-        moved.merge(before, on=slot, how="left")
-        .merge(own, on=[Columns.Request, Columns.Item], how="left")
-        .merge(boosts[[Columns.Item, "goal"]], on=Columns.Item, how="left")
-    )
-    lost = table["displaced_score"].fillna(0.0).astype(np.float64) - table[Columns.Score].astype(np.float64)
-    table["clicks_given_up"] = table[Columns.Exposure] * lost
-    return table[PROMOTION_COLUMNS].sort_values(slot, ignore_index=True)
 
 
 @dataclass(frozen=True)

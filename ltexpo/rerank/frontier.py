@@ -186,5 +186,6 @@ def _loss_over_requests(
     boost = problem.membership @ solution.prices
     given = np.bincount(request, after * boost[problem.items], problem.n_lists)
     part = problem.list_exposure / max(problem.total_exposure, 1e-12)
-    over = ratio_estimate(lost - given + part * float(solution.prices @ solution.achieved), had, encoded.users)
+    users = None if encoded.users is None else encoded.users.to_numpy(zero_copy_only=False)
+    over = ratio_estimate(lost - given + part * float(solution.prices @ solution.achieved), had, users)
     return over.low + loss - over.value, over.high + loss - over.value

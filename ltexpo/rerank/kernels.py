@@ -12,13 +12,40 @@ from ltexpo.rerank.selection import clicks_of, guarded_list, plain_slots, top_sl
 CHUNK = 1024
 
 
+@njit(cache=True, nogil=True)
+def stands_twice(items, lo, hi, seen, stamps, stamp):
+    """Whether a code stands twice in items[lo:hi]; seen and stamps are a hash table of a power of 2 > hi - lo slots.
+
+    An entry counts where its stamp is that of this list, so the table need not be emptied between lists.
+    """
+    mask = seen.size - 1
+    for i in range(lo, hi):
+        at = (items[i] * 2654435769 >> 8) & mask
+        while stamps[at] == stamp:
+            if seen[at] == items[i]:
+                return True
+            at = (at + 1) & mask
+        seen[at] = items[i]
+        stamps[at] = stamp
+    return False
+
+
 @njit(parallel=True, cache=True, nogil=True)
 def sort_lists(indptr, items, scores, boostable):
     """Put every list in place by score, best first, ties by item code → False if an item stands twice in a list."""
     n_chunks = (indptr.size - 1 + CHUNK - 1) // CHUNK
     twice = np.zeros(n_chunks, np.bool_)
     for c in prange(n_chunks):
-        for r in range(c * CHUNK, min(indptr.size - 1, (c + 1) * CHUNK)):
+        first, last = c * CHUNK, min(indptr.size - 1, (c + 1) * CHUNK)
+        longest = 1
+        for r in range(first, last):
+            longest = max(longest, indptr[r + 1] - indptr[r])
+        size = 4
+        while size < 2 * longest:
+            size *= 2
+        seen = np.empty(size, np.int32)
+        stamps = np.full(size, -1, np.int32)
+        for r in range(first, last):
             lo, hi = indptr[r], indptr[r + 1]
             in_order = True
             for i in range(lo + 1, hi):
@@ -32,10 +59,8 @@ def sort_lists(indptr, items, scores, boostable):
                 scores[lo:hi] = scores[lo:hi][order]
                 if boostable.size > 0:
                     boostable[lo:hi] = boostable[lo:hi][order]
-            codes = np.sort(items[lo:hi])
-            for i in range(1, codes.size):
-                if codes[i] == codes[i - 1]:
-                    twice[c] = True
+            if stands_twice(items, lo, hi, seen, stamps, r - first):
+                twice[c] = True
     return not twice.any()
 
 

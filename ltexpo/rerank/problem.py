@@ -107,7 +107,7 @@ class Problem:
         shares = None if weights is None else np.ascontiguousarray(weights, dtype=np.float32)
         boostable = None if rails.boostable is None else _array(rails.boostable, np.bool_, in_place)
         check_lists(starts, codes, values, slots, n_items=len(ends) - 1, weights=shares)
-        _check_goals(goals, groups, rails, len(ends) - 1)
+        _check_goals(goals, groups, rails, len(ends) - 1, len(slots))
         if not sort_lists(starts, codes, values, np.empty(0, np.bool_) if boostable is None else boostable):
             raise InputError("candidates hold the same item twice in one list. Keep one row per request and item.")
         if boostable is not None:
@@ -217,9 +217,7 @@ def check_lists(
         raise InputError("attention must hold k probabilities that do not rise with rank.")
 
 
-def _check_goals(
-    goals: Goals, group_ids: npt.NDArray[np.int64], rails: Guardrails, n_items: int
-) -> None:
+def _check_goals(goals: Goals, group_ids: npt.NDArray[np.int64], rails: Guardrails, n_items: int, k: int) -> None:
     if not (len(goals.group) == len(goals.kind) == len(goals.target)):
         raise InputError("goals: group, kind and target must be of one length.")
     if not np.isin(goals.kind, (-1, 1)).all() or not np.isfinite(goals.target).all():
@@ -230,7 +228,7 @@ def _check_goals(
         if len(cap.codes) != n_items or cap.at_most < 1:
             raise InputError("a cap needs one part code per item and at least 1 item per part.")
     if rails.pin is not None:
-        slots, k = rails.pin[rails.pin >= 0], len(attention)
+        slots = rails.pin[rails.pin >= 0]
         if len(rails.pin) != n_items or len(np.unique(slots)) < len(slots) or int(slots.max(initial=0)) >= k:
             raise InputError(f"pin needs one slot per item: -1, or its own from 0 to {k - 1}.")
     for name in ("max_request_loss", "max_click_loss"):

@@ -2,6 +2,8 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,31 +12,52 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.errors import ColumnError, InfeasibleError, LtexpoError
+from ltexpo.progress import logged
 from ltexpo.rerank.certificate import Certificate, certify
 from ltexpo.rerank.check import refuse_large, with_exact
 from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose
+from ltexpo.rerank.lists import FinalLists, to_frame
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
 from ltexpo.rerank.solve import Solution, solve, spend
+from ltexpo.rerank.source import Candidates
 
 PRICE_COLUMNS = ["group", "value", "kind", "price"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reranked:
-    """Final lists beside the plain top k of the same candidates, with the prices and the certificate."""
+    """Final lists beside the plain top k of the same candidates, with the prices and the certificate.
 
-    rankings: pd.DataFrame
-    control: pd.DataFrame
+    The lists are kept in codes; as frames they are made when they are asked for.
+    """
+
+    lists: FinalLists
+    """The lists as record batches, for more of them than fit in a frame."""
     certificate: Certificate
     prices: pd.DataFrame
     """group, value, kind, price: what one more unit of the goal's exposure costs in clicks."""
     boosts: pd.DataFrame
     """item_id, boost, goal: what any engine adds to the item's score, and the goal that pays most of it; items without
     a boost are left out."""
+
+    @cached_property
+    def rankings(self) -> pd.DataFrame:
+        """request_id, [user_id], rank, item_id, score, exposure, price, boosted: the final lists."""
+        return to_frame(self.lists.rankings(), self.lists.rankings_schema)
+
+    @cached_property
+    def control(self) -> pd.DataFrame:
+        """The plain lists, with the same columns."""
+        return to_frame(self.lists.control(), self.lists.rankings_schema)
+
+    @cached_property
+    def promotions(self) -> pd.DataFrame:
+        """Every promoted item: see `FinalLists.promotions`."""
+        return to_frame(self.lists.promotions(), self.lists.promotions_schema)
 
     def to_pandas(self) -> pd.DataFrame:
         """The final lists."""
@@ -51,28 +74,30 @@ class ExposureReranker:
     falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
     """
 
-    def __init__(self, settings: RerankSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: RerankSettings, *, scratch: Path | None = None) -> None:
+        self.settings, self.scratch = settings, scratch
 
     def fit(
-        self, candidates: pd.DataFrame, *, items: pd.DataFrame, prices: pd.DataFrame | None = None,
+        self, candidates: Candidates, *, items: pd.DataFrame, prices: pd.DataFrame | None = None,
         clicks: pd.DataFrame | None = None, rng: int | np.random.Generator = 0,
     ) -> Self:
         """Learn `prices_`, and keep the lists that meet the goals as `fitted_`.
 
-        `items` is the full catalogue with a tier column (see `TailSpec.assign`); `prices` of an earlier day are a
-        warm start. `clicks` are logged impressions and clicks to calibrate the scores on (see `score_scale`); the map,
-        `scale_`, is kept for `rerank`. Raises `InputError` on input that cannot be used.
+        `candidates` are a frame, an Arrow table or dataset, or the path of a Parquet file, of a folder of parts or of
+        a hive-partitioned one. `items` is the full catalogue with a tier column (see `TailSpec.assign`); `prices` of an
+        earlier day are a warm start. `clicks` are logged impressions and clicks to calibrate the scores on (see
+        `score_scale`); the map, `scale_`, is kept for `rerank`. Raises `InputError` on input that cannot be used.
         """
         started = time.perf_counter()
         self.scale_ = score_scale(candidates, self.settings, clicks=clicks)
-        encoded = encode(candidates, items, self.settings, scale=self.scale_)
+        encoded = self._encode(candidates, items)
         problem = encoded.problem
         if self.settings.exact:
             refuse_large(problem)
         start = None if prices is None else match_prices(prices, encoded.table.frame)
 
-        solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
+        with logged("solve"):
+            solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
         elastic, budget = self.settings.elastic, self.settings.guardrails.max_click_loss
         if not solution.feasible and not elastic:
             raise InfeasibleError(_unmet(encoded, solution))
@@ -93,22 +118,28 @@ class ExposureReranker:
         self.prices_ = self.fitted_.prices
         return self
 
-    def rerank(self, candidates: pd.DataFrame, *, items: pd.DataFrame) -> Reranked:
+    def rerank(self, candidates: Candidates, *, items: pd.DataFrame) -> Reranked:
         """Apply the learnt prices to other candidates, without solving: each list is sorted once by score + boost."""
         if not hasattr(self, "prices_"):
             raise LtexpoError("this re-ranker has no prices yet. Call fit first, or use apply_prices.")
         return self.apply_prices(candidates, self.prices_, items=items)
 
-    def apply_prices(self, candidates: pd.DataFrame, prices: pd.DataFrame, *, items: pd.DataFrame) -> Reranked:
+    def apply_prices(self, candidates: Candidates, prices: pd.DataFrame, *, items: pd.DataFrame) -> Reranked:
         """Apply `prices` (group, value, kind, price); the certificate shows each goal's drift and carries no bound."""
         started = time.perf_counter()
-        encoded = encode(candidates, items, self.settings, scale=getattr(self, "scale_", None))
+        encoded = self._encode(candidates, items)
         matched = match_prices(prices, encoded.table.frame)
         slots = empty_slots(encoded.problem)
         choose(encoded.problem.lists, encoded.problem.boosts(matched), slots)
         return self._reranked(
             encoded, slots, matched, started, upper_bound=None, proved_infeasible=False, passes=1.0
         )
+
+    def _encode(self, candidates: Candidates, items: pd.DataFrame) -> Encoded:
+        with logged("read candidates"):
+            return encode(
+                candidates, items, self.settings, scale=getattr(self, "scale_", None), scratch=self.scratch
+            )
 
     def _reranked(
         self, encoded: Encoded, slots: Slots, prices: npt.NDArray[np.float64], started: float, *,
@@ -118,30 +149,29 @@ class ExposureReranker:
         clicks_before, shown_before = count_clicks(problem, encoded.plain)
         clicks_after, shown_after = count_clicks(problem, slots)
         boosts = problem.boosts(prices)
-        rankings = encoded.rankings(slots, boosts)
+        lists = FinalLists(encoded, slots, boosts, _paying_goal(encoded, prices))
         certificate = certify(
             encoded, self.settings, clicks_before=clicks_before, clicks_after=clicks_after,
             exposure_before=np.asarray(problem.membership.T @ shown_before),
             exposure_after=np.asarray(problem.membership.T @ shown_after),
             prices=prices, upper_bound=upper_bound, proved_infeasible=proved_infeasible,
-            boosted=int(rankings[Columns.Boosted].sum()), passes=passes, seconds=time.perf_counter() - started,
+            boosted=int(lists.promoted.sum(dtype=np.int64)), passes=passes, seconds=time.perf_counter() - started,
         )
         boosted = np.flatnonzero(boosts)
         return Reranked(
-            rankings,
-            encoded.rankings(encoded.plain, np.zeros_like(boosts)),
+            lists,
             certificate,
             certificate.goals[PRICE_COLUMNS],
             pd.DataFrame({
                 Columns.Item: encoded.item_ids.decode(boosted),
                 "boost": boosts[boosted].astype(np.float64),
-                "goal": _paying_goal(encoded, prices)[boosted],
+                "goal": lists.paying[boosted],
             }),
         )
 
 
 def rerank(
-    candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettings, *, prices: pd.DataFrame | None = None,
+    candidates: Candidates, items: pd.DataFrame, settings: RerankSettings, *, prices: pd.DataFrame | None = None,
     clicks: pd.DataFrame | None = None, rng: int | np.random.Generator = 0,
 ) -> Reranked:
     """`ExposureReranker.fit` in one call: lists that meet the goals, with their certificate; `prices` warm-start it."""

@@ -39,9 +39,10 @@ class Rounded:
 
 
 def empty_slots(problem: Problem) -> npt.NDArray[np.signedinteger]:
-    """Unfilled (R, k) table, 16 bits wide where lists are short enough."""
+    """Unfilled (R, k) table, of the narrowest integers that hold the longest list."""
     longest = int(np.diff(problem.indptr).max(initial=0))
-    return np.empty((problem.n_lists, problem.k), np.int16 if longest < 2**15 else np.int32)
+    narrow = next(kind for kind in (np.int8, np.int16, np.int32) if longest <= np.iinfo(kind).max)
+    return np.empty((problem.n_lists, problem.k), narrow)
 
 
 def count_clicks(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> tuple[float, Floats]:

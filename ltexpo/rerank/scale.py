@@ -6,16 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.special import expit
 
 from ltexpo.columns import Columns, EventKind
-from ltexpo.data.schema import CANDIDATES, Contract, check_table
+from ltexpo.data.schema import Contract, check_table
 from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import NAMES, attention_weights
 from ltexpo.ranking.calibrate import Calibration, fit_calibration
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.settings import RerankSettings
+from ltexpo.rerank.source import Candidates, Source, as_texts
 
 log = logging.getLogger("ltexpo")
 
@@ -54,7 +57,7 @@ class Scale:
 
 
 def score_scale(
-    candidates: pd.DataFrame, settings: RerankSettings, *, clicks: pd.DataFrame | None = None
+    candidates: Candidates, settings: RerankSettings, *, clicks: pd.DataFrame | None = None
 ) -> Scale:
     """How the scores of these candidates are mapped: as `score_kind` says, then as clicks say where there are some.
 
@@ -74,7 +77,7 @@ def score_scale(
         raise TableError(f"{source}: holds no impression, so clicks say nothing. Log what was shown, too.")
     n_shown, own = len(shown), Columns.Score in shown.columns
     if not own:
-        shown = shown.merge(check_table(candidates, CANDIDATES).frame[[*PAIR, Columns.Score]], on=PAIR, how="inner")
+        shown = shown.merge(_scores_of(candidates, shown[Columns.Request]), on=PAIR, how="inner")
     shown = shown[shown[Columns.Score].notna()]
     if shown.empty:
         raise TableError(
@@ -94,6 +97,20 @@ def score_scale(
     )
     scores = click_scores(shown[Columns.Score].to_numpy(np.float64), base)
     return Scale(settings.score_kind, words, fit_calibration(scores, clicked, attention=examined, means=words))
+
+
+def _scores_of(candidates: Candidates, requests: "pd.Series[str]") -> pd.DataFrame:
+    """request_id, item_id and score of the candidates of these requests."""
+    source, asked = Source(candidates), pa.array(requests.dropna().unique(), pa.large_string())
+    found = [pa.table({Columns.Request: pa.array([], pa.large_string()), Columns.Item: pa.array([], pa.large_string()),
+                       Columns.Score: pa.array([], pa.float64())})]
+    for batch in source.batches([*PAIR, Columns.Score]):
+        ids = [as_texts(source.ids(values, name, {})) for name, values in zip(PAIR, batch.columns[:2], strict=True)]
+        scores = source.numbers(batch.column(2), Columns.Score).astype(np.float64)
+        rows = pa.table({Columns.Request: ids[0], Columns.Item: ids[1], Columns.Score: scores})
+        found.append(rows.filter(pc.is_in(ids[0], value_set=asked)))
+    frame: pd.DataFrame = pa.concat_tables(found).to_pandas()
+    return frame
 
 
 def _examined(

@@ -134,7 +134,7 @@ def attention_given(problem: Problem, slots: Slots) -> Floats:
 def _placed_errors(candidates: pd.DataFrame, encoded: Encoded, settings: RerankSettings) -> Floats:
     """(nnz,) standard error of every score, in clicks and in the problem's order."""
     checked = check_table(candidates, CANDIDATES).frame
-    request = encoded.requests.get_indexer(pd.Index(checked[Columns.Request]))
+    request = pd.Index(encoded.requests.to_pandas()).get_indexer(pd.Index(checked[Columns.Request]))
     code = encoded.item_ids.codes_or_missing(checked[Columns.Item])
     error = checked[Columns.ScoreStd].to_numpy(np.float64)
     score = checked[Columns.Score].to_numpy(np.float64)

@@ -108,6 +108,9 @@ class RerankSettings(Settings):
     """Parquet of logged impressions and clicks (request_id, item_id, event, optional rank and score): scores are first
     mapped to P(click | examined) by isotonic regression on the impressions that are candidates, or whose own score was
     logged. null: scores are taken as score_kind says."""
+    memory_limit: float | None = Field(None, ge=0)
+    """GB that the candidates' arrays may take in memory (8 bytes a candidate); larger ones lie in temporary files, from
+    which they are read in order, with the same results. null: half of the memory that is free."""
     tail: TailSpec = TailSpec()
     """Which items are head, tail and new."""
     exact: bool = False

@@ -12,7 +12,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import write_frame, write_json
 from ltexpo.data.tail import TailSpec
-from ltexpo.rerank import Goal, RerankSettings, frontier, promotions, rerank
+from ltexpo.rerank import Goal, RerankSettings, frontier, rerank
 
 N_ITEMS, N_USERS, N_CANDIDATES = 120, 60, 30
 EVIL_TITLE = '<script>alert("x")</script> & "sons"'
@@ -71,8 +71,7 @@ def make_run(folder: Path) -> Path:
     result = rerank(candidates, items, RerankSettings(k=10, goals=(Goal(group="tail", min_share=0.4),)))
     write_frame(result.rankings, folder / "rankings" / "rankings.parquet", metadata={"trained_until": until})
     write_frame(result.control, folder / "rankings" / "control.parquet", metadata={"trained_until": until})
-    made = promotions(result.rankings, result.control, result.boosts)
-    write_frame(made, folder / "rankings" / "promotions.parquet")
+    write_frame(result.promotions, folder / "rankings" / "promotions.parquet")
     write_json(result.certificate.to_dict(), folder / "rankings" / "certificate.json")
     drawn = frontier(candidates, items, RerankSettings(k=10), n_points=5)
     write_frame(drawn.points, folder / "frontier" / "frontier.parquet")

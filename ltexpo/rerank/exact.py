@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import coo_array, csr_array
 
 from ltexpo.errors import LtexpoError
@@ -45,6 +45,19 @@ def solve_exact(problem: Problem, *, time_limit: float | None = None) -> ExactAn
         raise LtexpoError(f"HiGHS stopped without an optimum: {result.message}")
     prices: Floats = -np.asarray(result.ineqlin.marginals)[:n_goals] * problem.goals.kind
     return ExactAnswer(True, -float(result.fun), np.asarray(lp.goal_rows @ result.x), prices)
+
+
+def no_lists_meet(problem: Problem, *, time_limit: float) -> bool:
+    """Whether HiGHS proves within `time_limit` s that no integral lists meet the goals, though randomised ones may."""
+    lp = _Program(problem)
+    result: Any = milp(
+        np.zeros(lp.size),
+        integrality=np.ones(lp.size),
+        bounds=Bounds(0.0, lp.upper),
+        constraints=[LinearConstraint(lp.a_ub, ub=lp.b_ub), LinearConstraint(lp.a_eq, lp.b_eq, lp.b_eq)],
+        options={"time_limit": time_limit},
+    )
+    return bool(result.status == 2)
 
 
 class _Program:

@@ -10,7 +10,8 @@ from ltexpo.rerank.attain import attainable
 from ltexpo.rerank.dual import Box, minimise
 from ltexpo.rerank.evaluate import Evaluator, Point
 from ltexpo.rerank.problem import Goals, Problem
-from ltexpo.rerank.rounding import Rounded, round_prices
+from ltexpo.rerank.finish import finish
+from ltexpo.rerank.rounding import Rounded, better, missing_exposure, round_prices
 
 Floats = npt.NDArray[np.float64]
 
@@ -103,25 +104,29 @@ def solve(
             full, box, point.prices, tolerance=tolerance, most_passes=5 * most_passes, reach=fresh * spread
         )
         point = again if again.value < point.value else point
-    if ceiling is None:
+    bound, prices, short_proved = min(point.value, before.value), point.prices, False
+    if ceiling is not None:
+        rounded = round_prices(aimed, prices, ceiling=ceiling)
+    elif problem.n_lists > SMALL:
         rounded = _round(aimed, full, box, point, tolerance)
     else:
-        rounded = round_prices(aimed, point.prices, ceiling=ceiling)
+        ending = finish(aimed, prices, bound, spread=spread)
+        rounded, bound, prices, short_proved = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
     kind = problem.goals.kind
     shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))
     met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(problem.goals.target))
     unreachable = (kind * (problem.goals.target - extreme) > 1e-9 * np.maximum(1.0, np.abs(extreme))).any()
     return Solution(
         slots=rounded.slots,
-        prices=point.prices,
+        prices=prices,
         clicks_before=before.clicks,
         clicks_after=rounded.clicks,
-        upper_bound=min(point.value, before.value),
+        upper_bound=bound,
         achieved=rounded.exposure,
         met=met,
         shortfall=np.where(met, 0.0, shortfall),
         attainable=extreme,
-        proved_infeasible=bool(unreachable) or (not met.all() and _ray_falls(full, point, spread)),
+        proved_infeasible=bool(unreachable) or short_proved or (not met.all() and _ray_falls(full, point, spread)),
         item_exposure=rounded.item_exposure,
         passes=passes + full.passes,
         seconds=time.perf_counter() - began,
@@ -161,9 +166,9 @@ def _score_range(problem: Problem) -> float:
 def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance: float) -> Rounded:
     """Lists for the prices of `point`; where mending gets stuck, prices for slightly tighter goals give it room."""
     best = round_prices(problem, point.prices)
-    missing = _missing(problem, best)
     margin = 0.0
     for _ in range(4):
+        missing = missing_exposure(problem, best)
         if missing <= 0 or (np.abs(point.prices) >= 0.99 * np.maximum(-box.low, box.high)).any():
             break
         binding = np.abs(point.prices) > 0
@@ -174,16 +179,8 @@ def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance:
         tighter = Evaluator(replace(problem, goals=goals))
         moved = minimise(tighter, box, point.prices, tolerance=tolerance, most_passes=15, reach=0.02)
         full.passes += tighter.passes
-        again = round_prices(problem, moved.prices)
-        if _missing(problem, again) < missing:
-            best, missing = again, _missing(problem, again)
+        best = better(problem, best, round_prices(problem, moved.prices))
     return best
-
-
-def _missing(problem: Problem, rounded: Rounded) -> float:
-    goals = problem.goals
-    short = np.maximum(0.0, goals.kind * (goals.target - rounded.exposure))
-    return float(short[short > 1e-9 * np.maximum(1.0, np.abs(goals.target))].sum())
 
 
 def _ray_falls(full: Evaluator, point: Point, spread: float) -> bool:

@@ -36,10 +36,16 @@ def anneal(
     slots: npt.NDArray[np.signedinteger],
     exposure: Floats,
     *,
+    dearest: Floats,
     spread: float,
     seed: int,
+    patience: int = 1,
 ) -> None:
-    """Change slots (R, k) and goal exposure (G,) in place; `spread` is the range of scores."""
+    """Change slots (R, k) and goal exposure (G,) in place.
+
+    `spread` is the range of scores, `dearest` (G,) the clicks that one missing exposure may cost.
+    `patience` times as many swaps are tried from `patience` times the temperature.
+    """
     member = problem.membership
     pool = np.empty((problem.n_lists, problem.k + NEAR), np.int32)
     _near(problem.lists, problem.boosts(prices), pool)
@@ -47,15 +53,15 @@ def anneal(
     common = float(size[size > 0].mean()) if (size > 0).any() else 0.1 * spread
     penalty = 2.0 * size + 0.5 * common
     # goals that conflict would grow without end, and clicks would count for nothing
-    most = np.maximum(penalty, 20.0 * spread)
+    most = np.maximum(penalty, 2.0 * dearest)
     weight = 1.0 if problem.weights is None else float(problem.weights.mean())
-    epoch, state = max(STEPS * slots.size, LEAST_STEPS) // EPOCHS, np.uint64(seed)
+    epoch, state = patience * max(STEPS * slots.size, LEAST_STEPS) // EPOCHS, np.uint64(seed)
     for turn in range(2 * EPOCHS):
         met = problem.goals.kind * (target - exposure) <= 0.0
         if turn >= EPOCHS and met.all():
             break
         penalty = np.where(met, penalty, np.minimum(GROWTH * penalty, most))
-        temperature = spread * weight * HOT * (COLD / HOT) ** min(turn / EPOCHS, 1.0)
+        temperature = patience * spread * weight * HOT * (COLD / HOT) ** min(turn / EPOCHS, 1.0)
         state = np.uint64(_walk(
             problem.lists, member.indptr.astype(np.int64), member.indices.astype(np.int64), exposure, target,
             problem.goals.kind, penalty, pool, slots, epoch, temperature, state,

@@ -1,4 +1,4 @@
-"""A small `Problem` and prices near its optimum → exact prices, a proved bound, and an answer in few lists to choose from.
+"""A small `Problem` and prices near its optimum → exact prices, a proved bound, and a mix of few lists to choose from.
 
 Dantzig–Wolfe (1960): a column is one list of one request; the master program mixes the columns found so far, and a sort
 of every list at the master's prices finds the columns that are missing. The master is solved by HiGHS inside a box
@@ -16,6 +16,7 @@ from numba import njit, prange
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, hstack, identity, vstack
 
+from ltexpo.errors import LtexpoError
 from ltexpo.rerank.kernels import CHUNK
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.selection import clicks_of, guarded_list, top_slots
@@ -145,14 +146,14 @@ class _Columns:
         eye = identity(n_goals, format="csr")
         none = csr_array((len(rows), 2 * n_goals))
         convex = csr_array((np.ones(len(free)), (place[owner[free]], np.arange(len(free)))), (len(rows), len(free)))
-        result: Any = linprog(
-            np.concatenate([-clicks[free], high, -low]),
-            A_ub=csr_array(hstack([-shown, -eye, eye])), b_ub=-rest,
-            A_eq=csr_array(hstack([convex, none])) if len(rows) else None, b_eq=np.ones(len(rows)) if len(rows) else None,
-            bounds=(0, None), method="highs-ds",
-        )  # fmt: skip
+        rows_of: dict[str, Any] = {
+            "A_ub": csr_array(hstack([-shown, -eye, eye])), "b_ub": -rest,
+            "A_eq": csr_array(hstack([convex, none])), "b_eq": np.ones(len(rows)),
+        }  # fmt: skip
+        costs = np.concatenate([-clicks[free], high, -low])
+        result: Any = linprog(costs, **rows_of, bounds=(0, None), method="highs-ds")
         if result.status != 0:
-            raise RuntimeError(f"master: {result.message}")
+            raise LtexpoError(f"HiGHS stopped without an optimum of the master program: {result.message}")
         prices = np.clip(-np.asarray(result.ineqlin.marginals), low, high)
         part = np.ones(len(owner))
         part[free] = result.x[: len(free)]

@@ -54,28 +54,33 @@ def round_prices(problem: Problem, prices: Floats, *, ceiling: float = np.inf) -
     slots = empty_slots(problem)
     boost = problem.boosts(prices)
     choose(problem.lists, boost, slots)
-    clicks, exposure = _clicks_and_exposure(problem, slots)
-    return _finished(_Walk(problem, boost, slots, exposure, abs(clicks), ceiling))
+    return _finished(_Walk(problem, boost, measured(problem, slots), ceiling))
 
 
-def anneal_prices(problem: Problem, prices: Floats, slots: npt.NDArray[np.signedinteger], *, spread: float) -> Rounded:
-    """Lists annealed from `slots` (R, k; changed in place) at these prices, then mended and refunded."""
-    clicks, exposure = _clicks_and_exposure(problem, slots)
-    walk = _Walk(problem, problem.boosts(prices), slots, exposure, abs(clicks), np.inf)
-    anneal(problem, prices, walk.target, slots, exposure, spread=spread, seed=7)
+def anneal_prices(
+    problem: Problem, prices: Floats, slots: npt.NDArray[np.signedinteger], *, dearest: Floats, spread: float,
+    seed: int, patience: int = 1,
+) -> Rounded:  # fmt: skip
+    """Lists annealed from `slots` (R, k) at these prices, then mended and refunded."""
+    slots = slots.copy()
+    walk = _Walk(problem, problem.boosts(prices), measured(problem, slots), np.inf)
+    anneal(
+        problem, prices, walk.target, slots, walk.exposure,
+        dearest=dearest, spread=spread, seed=seed, patience=patience,
+    )  # fmt: skip
     return _finished(walk)
 
 
-def _clicks_and_exposure(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> tuple[float, Floats]:
+def measured(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> Rounded:
+    """Given lists with their clicks and exposure."""
     clicks, shown = count_clicks(problem, slots)
-    return clicks, np.asarray(problem.membership.T @ shown)
+    return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown)
 
 
 def _finished(walk: "_Walk") -> Rounded:
     walk.run(refund=False)
     walk.run(refund=True)
-    clicks, shown = count_clicks(walk.problem, walk.slots)
-    return Rounded(walk.slots, clicks, np.asarray(walk.problem.membership.T @ shown), shown)
+    return measured(walk.problem, walk.slots)
 
 
 class _Walk:
@@ -85,18 +90,17 @@ class _Walk:
         self,
         problem: Problem,
         boost: npt.NDArray[np.float32],
-        slots: npt.NDArray[np.signedinteger],
-        exposure: Floats,
-        clicks: float,
+        lists: Rounded,
         ceiling: float,
     ) -> None:
-        self.problem, self.boost, self.slots, self.exposure = problem, boost.astype(np.float64), slots, exposure
+        self.problem, self.boost = problem, boost.astype(np.float64)
+        self.slots, self.exposure = lists.slots, lists.exposure
         goals = problem.goals
         # half the tolerance with which a goal counts as met: a target hit exactly must not miss by rounding
         self.target = goals.target - goals.kind * 5e-10 * np.maximum(1.0, np.abs(goals.target))
         self.start = problem.membership.indptr.astype(np.int64)
         self.ids = problem.membership.indices.astype(np.int64)
-        self.clicks, self.ceiling = clicks, ceiling
+        self.clicks, self.ceiling = abs(lists.clicks), ceiling
         self.penalty = np.ones(len(goals))
         self.rates = np.empty(problem.n_lists, np.float32)
 

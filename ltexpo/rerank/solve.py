@@ -9,8 +9,8 @@ import numpy.typing as npt
 from ltexpo.rerank.attain import attainable
 from ltexpo.rerank.dual import Box, minimise
 from ltexpo.rerank.evaluate import Evaluator, Point
-from ltexpo.rerank.problem import Goals, Problem
 from ltexpo.rerank.finish import finish
+from ltexpo.rerank.problem import Goals, Problem
 from ltexpo.rerank.rounding import Rounded, better, missing_exposure, round_prices
 
 Floats = npt.NDArray[np.float64]
@@ -29,8 +29,8 @@ class Solution:
 
     slots (R, k): offset of each slot's candidate inside its (canonical) list, -1 = empty. prices (G,) in clicks per
     exposure. upper_bound bounds the clicks of all lists that meet every attainable goal. shortfall (G,): exposure
-    missing (at least) or in surplus (at most). proved_infeasible: no lists meet all goals, by weak duality or because
-    a goal asks for more than its candidates can give.
+    missing (at least) or in surplus (at most). proved_infeasible: no lists meet all goals, by weak duality, because a
+    goal asks for more than its candidates can give, or, on a few lists, by branch and bound.
     """
 
     slots: npt.NDArray[np.signedinteger]
@@ -65,13 +65,15 @@ def solve(
     ceiling: float | None = None,
     tolerance: float = 1e-6,
     most_passes: int = 40,
+    gives_way: npt.NDArray[np.bool_] | None = None,
     rng: int | np.random.Generator = 0,
 ) -> Solution:
     """Prices by `dual.minimise` on growing samples, then lists by `rounding.round_prices`.
 
     `start`: prices (G,) of an earlier run, which skip the samples. `ceiling`: clicks that one missing unit of exposure
     may cost before a goal gives way (default: 10 × the range of scores). `tolerance`: relative gain of the dual under
-    which it stops. Goals above what is attainable are aimed at what is attainable, and reported as not met.
+    which it stops. `gives_way` (G,): if goals conflict these are missed first, as the others cost a hundred times as
+    much. Goals above what is attainable are aimed at what is attainable, and reported as not met.
     """
     began = time.perf_counter()
     n_goals = len(problem.goals)
@@ -81,7 +83,10 @@ def solve(
     )
     aimed = replace(problem, goals=replace(problem.goals, target=aim))
     spread = _score_range(problem)
-    box = Box.of(aimed, 10.0 * spread if ceiling is None else ceiling)
+    dearest = np.full(n_goals, 10.0 * spread if ceiling is None else ceiling)
+    if gives_way is not None:
+        dearest[~gives_way] *= 100.0
+    box = Box.of(aimed, dearest)
     full = Evaluator(aimed)
     before = full(np.zeros(n_goals))
     passes = 0.0
@@ -110,7 +115,7 @@ def solve(
     elif problem.n_lists > SMALL:
         rounded = _round(aimed, full, box, point, tolerance)
     else:
-        ending = finish(aimed, prices, bound, spread=spread)
+        ending = finish(aimed, prices, bound, dearest=dearest, spread=spread)
         rounded, bound, prices, short_proved = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
     kind = problem.goals.kind
     shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))

@@ -55,14 +55,17 @@ class Ending:
     proved_infeasible: bool
 
 
-def finish(problem: Problem, prices: Floats, bound: float, *, dearest: Floats, spread: float) -> Ending:
+def finish(
+    problem: Problem, prices: Floats, bound: float, *, dearest: Floats, spread: float, conflict: bool
+) -> Ending:
     """Better lists and prices, starting from the `prices` (G,) that gave `bound`.
 
     `dearest` (G,): clicks for one missing exposure at which a goal gives way. `spread`: the range of scores.
+    `conflict`: whether these prices prove already that no lists meet all goals.
     """
     rounded = round_prices(problem, prices)
     if not len(problem.goals) or problem.n_lists * problem.k > MOST_SLOTS:
-        return Ending(rounded, prices, bound, False)
+        return Ending(rounded, prices, bound, conflict)
 
     def annealed(best: Rounded, at: Floats, slots: Slots, *, seed: int, patience: int = 1) -> Rounded:
         other = anneal_prices(
@@ -74,8 +77,8 @@ def finish(problem: Problem, prices: Floats, bound: float, *, dearest: Floats, s
         slots = empty_slots(problem)
         choose(problem.lists, problem.boosts(prices), slots)
         rounded = annealed(rounded, prices, slots, seed=0)
-    if _within(problem, rounded, bound, FAR) or problem.n_lists + len(problem.goals) > MOST_ROWS:
-        return Ending(rounded, prices, bound, False)
+    if conflict or _within(problem, rounded, bound, FAR) or problem.n_lists + len(problem.goals) > MOST_ROWS:
+        return Ending(rounded, prices, bound, conflict)
     mix = generate_columns(
         problem, np.full(len(prices), DEAREST * spread), prices, radius=0.01 * spread, tolerance=1e-6, most_rounds=60
     )

@@ -109,14 +109,15 @@ def solve(
             full, box, point.prices, tolerance=tolerance, most_passes=5 * most_passes, reach=fresh * spread
         )
         point = again if again.value < point.value else point
-    bound, prices, short_proved = min(point.value, before.value), point.prices, False
+    bound, prices = min(point.value, before.value), point.prices
+    conflict = _ray_falls(full, point, spread)
     if ceiling is not None:
         rounded = round_prices(aimed, prices, ceiling=ceiling)
     elif problem.n_lists > SMALL:
         rounded = _round(aimed, full, box, point, tolerance)
     else:
-        ending = finish(aimed, prices, bound, dearest=dearest, spread=spread)
-        rounded, bound, prices, short_proved = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
+        ending = finish(aimed, prices, bound, dearest=dearest, spread=spread, conflict=conflict)
+        rounded, bound, prices, conflict = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
     kind = problem.goals.kind
     shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))
     met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(problem.goals.target))
@@ -131,7 +132,7 @@ def solve(
         met=met,
         shortfall=np.where(met, 0.0, shortfall),
         attainable=extreme,
-        proved_infeasible=bool(unreachable) or short_proved or (not met.all() and _ray_falls(full, point, spread)),
+        proved_infeasible=bool(unreachable) or (not met.all() and conflict),
         item_exposure=rounded.item_exposure,
         passes=passes + full.passes,
         seconds=time.perf_counter() - began,

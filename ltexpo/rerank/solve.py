@@ -110,14 +110,18 @@ def solve(
         )
         point = again if again.value < point.value else point
     bound, prices = min(point.value, before.value), point.prices
-    conflict = _ray_falls(full, point, spread)
+    small = ceiling is None and problem.n_lists <= SMALL
+    # on many lists these passes are spared while every goal is met
+    conflict = small and _ray_falls(full, point, spread)
     if ceiling is not None:
         rounded = round_prices(aimed, prices, ceiling=ceiling)
-    elif problem.n_lists > SMALL:
+    elif not small:
         rounded = _round(aimed, full, box, point, tolerance)
     else:
         ending = finish(aimed, prices, bound, dearest=dearest, spread=spread, conflict=conflict)
         rounded, bound, prices, conflict = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
+    if not small:
+        conflict = missing_exposure(problem, rounded) > 0 and _ray_falls(full, point, spread)
     kind = problem.goals.kind
     shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))
     met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(problem.goals.target))
@@ -149,7 +153,8 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
     allowed = (1.0 - max_click_loss) * best.clicks_before
     if best.clicks_after >= allowed:
         return best
-    low, high = 0.0, float(np.abs(best.prices).max())
+    # exact prices at the edge of what can be reached may be far higher than a budget ever pays
+    low, high = 0.0, min(float(np.abs(best.prices).max()), 10.0 * _score_range(problem))
     start = best.prices
     kept = solve(problem, start=np.zeros_like(start), ceiling=0.0)
     for _ in range(steps):

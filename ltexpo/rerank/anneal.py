@@ -1,8 +1,10 @@
-"""Nearly feasible integral lists → better ones by annealed swaps, where goals are many for the number of lists.
+"""Integral lists at the dual's prices → lists that meet the goals, by annealed swaps: for lists few next to the goals.
 
 With hundreds of overlapping goals on a thousand lists single swaps get stuck: what mends one goal breaks another. The
 annealing (Kirkpatrick, Gelatt & Vecchi 1983) walks on F = clicks - Σ_g ρ_g × violation_g, an exact penalty once every
-ρ_g is above the goal's price, over the candidates that are near each list's slots at the dual's prices.
+ρ_g is high enough, over the candidates that are near each list's slots at the dual's prices. How high is learnt on the
+way: ρ_g starts little above the goal's price, and grows by three tenths after every epoch that ends with the goal unmet
+(dynamic weights: Wah & Wu 1999, discrete Lagrange multipliers). One fixed high ρ for all would freeze the walk.
 """
 
 import numpy as np
@@ -18,6 +20,13 @@ Floats = npt.NDArray[np.float64]
 
 NEAR = 6
 """Candidates beyond slot k that may enter a list."""
+EPOCHS = 50
+"""Times that ρ is looked at while the walk cools down; as often again, cold, while a goal is unmet."""
+GROWTH = 1.3
+HOT, COLD = 5e-3, 5e-5
+"""First and last temperature, in ranges of scores."""
+STEPS, LEAST_STEPS = 200, 300_000
+"""Swaps that are tried: for every slot, and for a problem of few slots."""
 
 
 def anneal(
@@ -27,25 +36,36 @@ def anneal(
     slots: npt.NDArray[np.signedinteger],
     exposure: Floats,
     *,
-    steps: int,
-    hot: float,
-    stiffness: float,
+    dearest: Floats,
+    spread: float,
     seed: int,
+    patience: int = 1,
 ) -> None:
-    """Change slots (R, k) and goal exposure (G,) in place by `steps` tried swaps, from temperature `hot` clicks down.
+    """Change slots (R, k) and goal exposure (G,) in place.
 
-    ρ_g = stiffness × (2 × price + a tenth of the mean price in force).
+    `spread` is the range of scores, `dearest` (G,) the clicks that one missing exposure may cost.
+    `patience` times as many swaps are tried from `patience` times the temperature.
     """
     member = problem.membership
     pool = np.empty((problem.n_lists, problem.k + NEAR), np.int32)
     _near(problem.lists, problem.boosts(prices), pool)
     size = np.abs(prices)
-    common = float(size[size > 0].mean()) if (size > 0).any() else 1e-3
-    penalty = stiffness * (2.0 * size + 0.5 * common)
-    _walk(
-        problem.lists, member.indptr.astype(np.int64), member.indices.astype(np.int64), exposure, target,
-        problem.goals.kind, penalty, pool, slots, steps, hot, np.uint64(seed),
-    )  # fmt: skip
+    common = float(size[size > 0].mean()) if (size > 0).any() else 0.1 * spread
+    penalty = 2.0 * size + 0.5 * common
+    # goals that conflict would grow without end, and clicks would count for nothing
+    most = np.maximum(penalty, 2.0 * dearest)
+    weight = 1.0 if problem.weights is None else float(problem.weights.mean())
+    epoch, state = patience * max(STEPS * slots.size, LEAST_STEPS) // EPOCHS, np.uint64(seed)
+    for turn in range(2 * EPOCHS):
+        met = problem.goals.kind * (target - exposure) <= 0.0
+        if turn >= EPOCHS and met.all():
+            break
+        penalty = np.where(met, penalty, np.minimum(GROWTH * penalty, most))
+        temperature = patience * spread * weight * HOT * (COLD / HOT) ** min(turn / EPOCHS, 1.0)
+        state = np.uint64(_walk(
+            problem.lists, member.indptr.astype(np.int64), member.indices.astype(np.int64), exposure, target,
+            problem.goals.kind, penalty, pool, slots, epoch, temperature, state,
+        ))  # fmt: skip
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -74,13 +94,12 @@ def uniform(state):
 
 
 @njit(cache=True, nogil=True)
-def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, steps, hot, state):
+def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, steps, temperature, state):
     k = slots.shape[1]
     n_rows = slots.shape[0]
     plain = np.empty(k, np.int64)
     chosen = np.empty(k, np.int64)
-    for step in range(steps):
-        temperature = hot * 10.0 ** (-4.0 * step / steps)
+    for _ in range(steps):
         state, u = uniform(state)
         r = min(int(u * n_rows), n_rows - 1)
         lo, hi = lists.indptr[r], lists.indptr[r + 1]
@@ -131,3 +150,4 @@ def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, ste
             exposure[goals[s]] -= amount
         for s in range(start[lists.items[up]], start[lists.items[up] + 1]):
             exposure[goals[s]] += amount
+    return state

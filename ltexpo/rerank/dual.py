@@ -31,8 +31,8 @@ class Box:
     high: Floats
 
     @classmethod
-    def of(cls, problem: Problem, ceiling: float) -> "Box":
-        """Box for the goals of `problem`."""
+    def of(cls, problem: Problem, ceiling: Floats) -> "Box":
+        """Box for the goals of `problem`; ceiling (G,)."""
         least = problem.goals.kind > 0
         return cls(np.where(least, 0.0, -ceiling), np.where(least, ceiling, 0.0))
 

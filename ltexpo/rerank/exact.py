@@ -1,8 +1,9 @@
-"""A small `Problem` → its linear program over all randomised lists, solved by HiGHS: the reference for the solver.
+"""A small `Problem` → its linear program over all randomised lists, and the same over whole lists, solved by HiGHS.
 
 Variables x[r, i, j] = share of request r in which its candidate i stands in slot j (Singh & Joachims 2018); the extreme
 points of a list's polytope are its permutations, also under caps (a network matrix), so the optimum bounds every
-integral answer. Size grows with R × C × k: for a few hundred thousand variables, not for production.
+integral answer. The reference for the solver, and its last resort for a few lists whose goals are met hardly or not.
+Size grows with R × C × k: for a few hundred thousand variables, not for production.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import coo_array, csr_array
 
 from ltexpo.errors import LtexpoError
@@ -45,6 +46,39 @@ def solve_exact(problem: Problem, *, time_limit: float | None = None) -> ExactAn
         raise LtexpoError(f"HiGHS stopped without an optimum: {result.message}")
     prices: Floats = -np.asarray(result.ineqlin.marginals)[:n_goals] * problem.goals.kind
     return ExactAnswer(True, -float(result.fun), np.asarray(lp.goal_rows @ result.x), prices)
+
+
+@dataclass(frozen=True)
+class IntegralAnswer:
+    """Lists found by branch and bound, slots (R, k) or None; `proved_none`: no integral lists meet the goals."""
+
+    slots: npt.NDArray[np.int32] | None
+    clicks: float
+    bound: float
+    proved_none: bool
+
+
+def solve_integral(problem: Problem, *, nodes: int, gap: float) -> IntegralAnswer:
+    """The same program with whole lists only, by HiGHS' branch and bound: at most `nodes`, until within `gap`.
+
+    The limit counts nodes and not seconds, so that the answer is the same on every machine.
+    """
+    lp = _Program(problem)
+    result: Any = milp(
+        -lp.clicks,
+        integrality=np.ones(lp.size, np.int64),
+        bounds=Bounds(0.0, lp.upper),
+        constraints=[LinearConstraint(lp.a_ub, ub=lp.b_ub), LinearConstraint(lp.a_eq, lp.b_eq, lp.b_eq)],
+        options={"node_limit": nodes, "mip_rel_gap": gap},
+    )
+    bound = np.nan if result.mip_dual_bound is None else -float(result.mip_dual_bound)
+    if result.x is None:
+        return IntegralAnswer(None, np.nan, bound, bool(result.status == 2))
+    request = np.repeat(np.arange(problem.n_lists), np.diff(problem.indptr))
+    candidate, slot = np.nonzero(np.asarray(result.x).reshape(-1, problem.k) > 0.5)
+    slots = np.full((problem.n_lists, problem.k), -1, np.int32)
+    slots[request[candidate], slot] = candidate - problem.indptr[request[candidate]]
+    return IntegralAnswer(slots, -float(result.fun), bound, False)
 
 
 class _Program:

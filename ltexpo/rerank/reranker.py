@@ -19,6 +19,7 @@ from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.lists import FinalLists, to_frame
+from ltexpo.rerank.relax import Relaxation, smallest_relaxation
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
@@ -100,7 +101,7 @@ class ExposureReranker:
             solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
         elastic, budget = self.settings.elastic, self.settings.guardrails.max_click_loss
         if not solution.feasible and not elastic:
-            raise InfeasibleError(_unmet(encoded, solution))
+            raise InfeasibleError(_unmet(encoded, solution, smallest_relaxation(problem, solution, rng=rng)))
         within = budget is None or solution.clicks_after >= (1 - budget) * solution.clicks_before
         if budget is not None and not within:
             part = spend(problem, budget, rng=rng)
@@ -203,25 +204,27 @@ def _too_dear(budget: float, full: Solution, part: Solution) -> str:
     )
 
 
-def _unmet(encoded: Encoded, solution: Solution) -> str:
-    """Which goals give way at the least total shortfall, by how much, and whether that is proved."""
+def _unmet(encoded: Encoded, solution: Solution, relaxation: Relaxation) -> str:
+    """A smallest set of goals that give way, by how much, and whether the conflict is proved."""
     total = encoded.problem.total_exposure
     goals = encoded.table.frame
-    missed = np.flatnonzero(~solution.met)
-    missed = missed[np.argsort(-solution.shortfall[missed], kind="stable")]
+    order = np.argsort(-relaxation.missing, kind="stable")
+    missed, missing = relaxation.goals[order], relaxation.missing[order]
+    reached = encoded.problem.goals.target[missed] - encoded.problem.goals.kind[missed] * missing
     shown = []
-    for g in missed[:5]:
+    for g, nearest in zip(missed[:5], reached, strict=False):
         kind, value = goals["kind"].iloc[g], goals["value"].iloc[g]
         name = _goal_name(goals["group"].iloc[g], value, kind)
         target, achieved = (
             shown_amount(kind, float(amount), total=total)
-            for amount in (encoded.problem.goals.target[g], solution.achieved[g])
+            for amount in (encoded.problem.goals.target[g], nearest)
         )
         shown.append(f"{name} {target:.4g}, reached {achieved:.4g}")
     more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
     proof = "cannot be met together" if solution.proved_infeasible else "were not met together"
     return (
-        f"{len(missed)} of {len(goals)} goals {proof} with these candidates and guardrails: {'; '.join(shown)}{more}. "
+        f"{len(missed)} of {len(goals)} goals {proof} with these candidates and guardrails: {'; '.join(shown)}{more} "
+        f"({'no goal of this set can be kept' if relaxation.irreducible else 'a smaller set may do'}). "
         "Relax these, widen the candidates, or set elastic: true for the nearest lists."
     )
 

@@ -19,12 +19,9 @@ Floats = npt.NDArray[np.float64]
 
 MOST_ROWS = 20_000
 """Best rated lists (or a twentieth of all, if more) that one round may change: later ones are rated anew."""
+MOST_ROUNDS = 60
 ENOUGH = 1e-6
 """Refunds stop when a round wins less than this share of all clicks."""
-ANNEAL_SLOTS = 200_000
-"""Above so many slots near ties are dense enough for single swaps."""
-ANNEAL_STEPS = 200
-HOT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,6 @@ class Rounded:
     clicks: float
     exposure: Floats
     item_exposure: Floats
-    moves: int
 
 
 def empty_slots(problem: Problem) -> npt.NDArray[np.signedinteger]:
@@ -54,30 +50,38 @@ def count_clicks(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> tupl
     return float(clicks.sum()), exposure.sum(axis=0) / scale
 
 
-def round_prices(
-    problem: Problem, prices: Floats, *, ceiling: float = np.inf, most_rounds: int = 60
-) -> Rounded:
+def round_prices(problem: Problem, prices: Floats, *, ceiling: float = np.inf) -> Rounded:
     """Lists for these prices, mended and refunded; no move may cost more than `ceiling` clicks per missing exposure."""
     slots = empty_slots(problem)
     boost = problem.boosts(prices)
     choose(problem.lists, boost, slots)
+    return _finished(_Walk(problem, boost, measured(problem, slots), ceiling))
+
+
+def anneal_prices(
+    problem: Problem, prices: Floats, slots: npt.NDArray[np.signedinteger], *, dearest: Floats, spread: float,
+    seed: int, patience: int = 1,
+) -> Rounded:  # fmt: skip
+    """Lists annealed from `slots` (R, k) at these prices, then mended and refunded."""
+    slots = slots.copy()
+    walk = _Walk(problem, problem.boosts(prices), measured(problem, slots), np.inf)
+    anneal(
+        problem, prices, walk.target, slots, walk.exposure,
+        dearest=dearest, spread=spread, seed=seed, patience=patience,
+    )  # fmt: skip
+    return _finished(walk)
+
+
+def measured(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> Rounded:
+    """Given lists with their clicks and exposure."""
     clicks, shown = count_clicks(problem, slots)
-    exposure = np.asarray(problem.membership.T @ shown)
-    walk = _Walk(problem, boost, slots, exposure, abs(clicks), ceiling)
-    moves = walk.run(refund=False, most_rounds=most_rounds)
-    if walk.violation().sum() > 0 and slots.size <= ANNEAL_SLOTS and ceiling == np.inf:
-        for stiffness in (1.0, 3.0, 10.0):
-            anneal(
-                problem, prices, walk.target, slots, exposure,
-                steps=ANNEAL_STEPS * slots.size, hot=HOT, stiffness=stiffness, seed=7,
-            )  # fmt: skip
-            if walk.violation().sum() <= 0:
-                break
-        walk.penalty[:] = 1.0
-        moves += walk.run(refund=False, most_rounds=most_rounds)
-    moves += walk.run(refund=True, most_rounds=most_rounds)
-    clicks, shown = count_clicks(problem, slots)
-    return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown, moves)
+    return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown)
+
+
+def _finished(walk: "_Walk") -> Rounded:
+    walk.run(refund=False)
+    walk.run(refund=True)
+    return measured(walk.problem, walk.slots)
 
 
 class _Walk:
@@ -87,18 +91,17 @@ class _Walk:
         self,
         problem: Problem,
         boost: npt.NDArray[np.float32],
-        slots: npt.NDArray[np.signedinteger],
-        exposure: Floats,
-        clicks: float,
+        lists: Rounded,
         ceiling: float,
     ) -> None:
-        self.problem, self.boost, self.slots, self.exposure = problem, boost.astype(np.float64), slots, exposure
+        self.problem, self.boost = problem, boost.astype(np.float64)
+        self.slots, self.exposure = lists.slots, lists.exposure
         goals = problem.goals
         # half the tolerance with which a goal counts as met: a target hit exactly must not miss by rounding
         self.target = goals.target - goals.kind * 5e-10 * np.maximum(1.0, np.abs(goals.target))
         self.start = problem.membership.indptr.astype(np.int64)
         self.ids = problem.membership.indices.astype(np.int64)
-        self.clicks, self.ceiling = clicks, ceiling
+        self.clicks, self.ceiling = abs(lists.clicks), ceiling
         self.penalty = np.ones(len(goals))
         self.rates = np.empty(problem.n_lists, np.float32)
 
@@ -106,18 +109,17 @@ class _Walk:
         """Missing (at least) or surplus (at most) exposure of every goal."""
         return np.maximum(0.0, self.problem.goals.kind * (self.target - self.exposure))
 
-    def run(self, *, refund: bool, most_rounds: int) -> int:
+    def run(self, *, refund: bool) -> None:
         """Rounds until no violation is left (mending), or no move is found.
 
         Where mending is stuck, goals still violated weigh twice as much from then on (breakout, Morris 1993), so that
         a move may pass the violation on to a goal that is easier to mend.
         """
-        total = 0
         if not len(self.target):
-            return total
+            return
         # cheap moves first: most lists then need no close look
         limit = 0.1 if refund else min(1e-3 * float(np.abs(self.boost).max(initial=0.0)), self.ceiling)
-        for _ in range(most_rounds):
+        for _ in range(MOST_ROUNDS):
             missing = self.violation()
             if not refund and missing.sum() <= 0:
                 break
@@ -135,7 +137,6 @@ class _Walk:
             rows = rows[np.argsort(self.rates[rows], kind="stable")]
             rates = self.rates[rows].astype(np.float64)
             made, won = apply_moves(self.problem.lists, search, self.exposure, self.slots, rows, rates)
-            total += made
             if refund:
                 if won <= ENOUGH * self.clicks:
                     if limit > 1.0:
@@ -147,4 +148,18 @@ class _Walk:
                 elif limit == self.ceiling and made == 0:
                     break
                 limit = min(limit * 10.0 if 0.0 < limit < 1e3 else np.inf, self.ceiling)
-        return total
+
+
+def missing_exposure(problem: Problem, rounded: Rounded) -> float:
+    """Total exposure that is missing to the goals; what is within a goal's tolerance does not count."""
+    goals = problem.goals
+    short = np.maximum(0.0, goals.kind * (goals.target - rounded.exposure))
+    return float(short[short > 1e-9 * np.maximum(1.0, np.abs(goals.target))].sum())
+
+
+def better(problem: Problem, one: Rounded, other: Rounded) -> Rounded:
+    """The lists that miss less exposure; if both miss as much, those of more clicks."""
+    missing = missing_exposure(problem, one), missing_exposure(problem, other)
+    if missing[0] == missing[1]:
+        return one if one.clicks >= other.clicks else other
+    return one if missing[0] < missing[1] else other

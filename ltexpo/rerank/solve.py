@@ -9,8 +9,9 @@ import numpy.typing as npt
 from ltexpo.rerank.attain import attainable
 from ltexpo.rerank.dual import Box, minimise
 from ltexpo.rerank.evaluate import Evaluator, Point
+from ltexpo.rerank.finish import finish
 from ltexpo.rerank.problem import Goals, Problem
-from ltexpo.rerank.rounding import Rounded, round_prices
+from ltexpo.rerank.rounding import Rounded, better, missing_exposure, round_prices
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,8 +31,8 @@ class Solution:
 
     slots (R, k): offset of each slot's candidate inside its (canonical) list, -1 = empty. prices (G,) in clicks per
     exposure. upper_bound bounds the clicks of all lists that meet every attainable goal. shortfall (G,): exposure
-    missing (at least) or in surplus (at most). proved_infeasible: no lists meet all goals, by weak duality or because
-    a goal asks for more than its candidates can give.
+    missing (at least) or in surplus (at most). proved_infeasible: no lists meet all goals, by weak duality, because a
+    goal asks for more than its candidates can give, or, on a few lists, by branch and bound.
     """
 
     slots: npt.NDArray[np.signedinteger]
@@ -66,13 +67,15 @@ def solve(
     ceiling: float | None = None,
     tolerance: float = 1e-6,
     most_passes: int = 40,
+    gives_way: npt.NDArray[np.bool_] | None = None,
     rng: int | np.random.Generator = 0,
 ) -> Solution:
     """Prices by `dual.minimise` on growing samples, then lists by `rounding.round_prices`.
 
     `start`: prices (G,) of an earlier run, which skip the samples. `ceiling`: clicks that one missing unit of exposure
     may cost before a goal gives way (default: 10 × the range of scores). `tolerance`: relative gain of the dual under
-    which it stops. Goals above what is attainable are aimed at what is attainable, and reported as not met.
+    which it stops. `gives_way` (G,): if goals conflict these are missed first, as the others cost a hundred times as
+    much. Goals above what is attainable are aimed at what is attainable, and reported as not met.
     """
     began = time.perf_counter()
     n_goals = len(problem.goals)
@@ -82,7 +85,10 @@ def solve(
     )
     aimed = replace(problem, goals=replace(problem.goals, target=aim))
     spread = _score_range(problem)
-    box = Box.of(aimed, 10.0 * spread if ceiling is None else ceiling)
+    dearest = np.full(n_goals, 10.0 * spread if ceiling is None else ceiling)
+    if gives_way is not None:
+        dearest[~gives_way] *= 100.0
+    box = Box.of(aimed, dearest)
     full = Evaluator(aimed)
     before = full(np.zeros(n_goals))
     passes = 0.0
@@ -105,25 +111,34 @@ def solve(
             full, box, point.prices, tolerance=tolerance, most_passes=5 * most_passes, reach=fresh * spread
         )
         point = again if again.value < point.value else point
-    if ceiling is None:
+    bound, prices = min(point.value, before.value), point.prices
+    small = ceiling is None and problem.n_lists <= SMALL
+    # on many lists these passes are spared while every goal is met
+    conflict = small and _ray_falls(full, point, spread)
+    if ceiling is not None:
+        rounded = round_prices(aimed, prices, ceiling=ceiling)
+    elif not small:
         rounded = _round(aimed, full, box, point, tolerance)
     else:
-        rounded = round_prices(aimed, point.prices, ceiling=ceiling)
+        ending = finish(aimed, prices, bound, dearest=dearest, spread=spread, conflict=conflict)
+        rounded, bound, prices, conflict = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
+    if not small:
+        conflict = missing_exposure(problem, rounded) > 0 and _ray_falls(full, point, spread)
     kind = problem.goals.kind
     shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))
     met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(problem.goals.target))
     unreachable = (kind * (problem.goals.target - extreme) > 1e-9 * np.maximum(1.0, np.abs(extreme))).any()
     return Solution(
         slots=rounded.slots,
-        prices=point.prices,
+        prices=prices,
         clicks_before=before.clicks,
         clicks_after=rounded.clicks,
-        upper_bound=min(point.value, before.value),
+        upper_bound=bound,
         achieved=rounded.exposure,
         met=met,
         shortfall=np.where(met, 0.0, shortfall),
         attainable=extreme,
-        proved_infeasible=bool(unreachable) or (not met.all() and _ray_falls(full, point, spread)),
+        proved_infeasible=bool(unreachable) or (not met.all() and conflict),
         item_exposure=rounded.item_exposure,
         passes=passes + full.passes,
         seconds=time.perf_counter() - began,
@@ -140,7 +155,8 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
     allowed = (1.0 - max_click_loss) * best.clicks_before
     if best.clicks_after >= allowed:
         return best
-    low, high = 0.0, float(np.abs(best.prices).max())
+    # exact prices at the edge of what can be reached may be far higher than a budget ever pays
+    low, high = 0.0, min(float(np.abs(best.prices).max()), 10.0 * _score_range(problem))
     start = best.prices
     kept = solve(problem, start=np.zeros_like(start), ceiling=0.0)
     for _ in range(steps):
@@ -163,9 +179,9 @@ def _score_range(problem: Problem) -> float:
 def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance: float) -> Rounded:
     """Lists for the prices of `point`; where mending gets stuck, prices for slightly tighter goals give it room."""
     best = round_prices(problem, point.prices)
-    missing = _missing(problem, best)
     margin = 0.0
     for _ in range(4):
+        missing = missing_exposure(problem, best)
         if missing <= 0 or (np.abs(point.prices) >= 0.99 * np.maximum(-box.low, box.high)).any():
             break
         binding = np.abs(point.prices) > 0
@@ -176,16 +192,8 @@ def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance:
         tighter = Evaluator(replace(problem, goals=goals))
         moved = minimise(tighter, box, point.prices, tolerance=tolerance, most_passes=15, reach=0.02)
         full.passes += tighter.passes
-        again = round_prices(problem, moved.prices)
-        if _missing(problem, again) < missing:
-            best, missing = again, _missing(problem, again)
+        best = better(problem, best, round_prices(problem, moved.prices))
     return best
-
-
-def _missing(problem: Problem, rounded: Rounded) -> float:
-    goals = problem.goals
-    short = np.maximum(0.0, goals.kind * (goals.target - rounded.exposure))
-    return float(short[short > 1e-9 * np.maximum(1.0, np.abs(goals.target))].sum())
 
 
 def _ray_falls(full: Evaluator, point: Point, spread: float) -> bool:

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def attainable(problem: Problem) -> Floats:
-    """Extreme exposure of every goal (G,): the most for at-least goals, the least for at-most goals."""
+    """Extreme exposure of every goal (G,): the least for at-most goals, else the most."""
     n_goals = len(problem.goals)
     scale = min(2.0 ** np.floor(61.0 - np.log2(max(problem.total_exposure, 1.0))), 2.0**40)
     table = np.zeros((numba.get_num_threads(), n_goals), np.int64)
@@ -57,6 +57,6 @@ def _extremes(lists, start, goals, kind, prefix, scale, table):
             for t in range(n_touched):
                 g = touched[t]
                 # at most: everything else comes first
-                amount = prefix[min(count[g], n)] if kind[g] > 0 else prefix[n] - prefix[min(hi - lo - count[g], n)]
+                amount = prefix[min(count[g], n)] if kind[g] >= 0 else prefix[n] - prefix[min(hi - lo - count[g], n)]
                 table[thread, g] += np.int64(weight * amount * scale + 0.5)
                 count[g] = 0

@@ -19,6 +19,7 @@ from ltexpo.rerank.kernels import choose_plain
 from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
 from ltexpo.rerank.rounding import empty_slots
 from ltexpo.rerank.settings import GuardrailSettings, RerankSettings
+from ltexpo.rerank.welfare import with_welfare
 
 Slots = npt.NDArray[np.signedinteger]
 
@@ -95,7 +96,7 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
             f"({int((codes < 0).sum())} such rows). Add it to items or leave those rows out."
         )
     scores = click_scores(checked[Columns.Score].to_numpy(np.float64), settings, notes)
-    table = expand_goals(settings.goals, catalogue)
+    table = expand_goals(settings.goals, catalogue, settings.welfare)
     request, requests = pd.factorize(checked[Columns.Request], sort=True)
     order = np.argsort(request, kind="stable")
     lengths = np.bincount(request, minlength=len(requests))
@@ -115,6 +116,10 @@ def encode(candidates: pd.DataFrame, items: pd.DataFrame, settings: RerankSettin
     problem = build(unbounded, boostable=None if boostable is None else boostable[order])
     kind, target = goal_targets(table, total=problem.total_exposure, attainable=lambda: attainable(problem))
     problem = _with_goals(problem, Goals(group, kind, target))
+    if settings.welfare:
+        problem, left_out = with_welfare(problem, settings.welfare, table.frame)
+        if left_out:
+            notes["groups without candidates left out of the welfare"] = left_out
     users = None
     if Columns.User in checked.columns:
         users = checked[Columns.User].to_numpy(dtype=object)[order][np.cumsum(lengths) - lengths]

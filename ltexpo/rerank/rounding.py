@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltexpo.rerank.anneal import anneal
+from ltexpo.rerank.improve import improve
 from ltexpo.rerank.kernels import CHUNK, choose
 from ltexpo.rerank.moves import Search, apply_moves, measure, score_moves
 from ltexpo.rerank.problem import Problem
@@ -74,7 +75,10 @@ def round_prices(
                 break
         walk.penalty[:] = 1.0
         moves += walk.run(refund=False, most_rounds=most_rounds)
-    moves += walk.run(refund=True, most_rounds=most_rounds)
+    if problem.welfare is None:
+        moves += walk.run(refund=True, most_rounds=most_rounds)
+    else:
+        moves += improve(problem, prices, walk.target, slots, exposure, abs(clicks))
     clicks, shown = count_clicks(problem, slots)
     return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown, moves)
 

@@ -16,7 +16,7 @@ from ltexpo.rerank.welfare import WelfareTerms
 
 Floats = npt.NDArray[np.float64]
 
-INNER = 400
+INNER = 200
 """Most projected gradients of one step; they cost no pass over the lists."""
 
 
@@ -31,7 +31,7 @@ def minimise_projected(
     for _ in range(most_passes):
         step = _step(curvature, here, box, welfare, damping)
         promised = -(here.slack @ step + 0.5 * step @ curvature.times(step))
-        if promised <= 0.1 * tolerance * abs(here.value):
+        if promised <= 0.1 * tolerance * max(abs(here.value), abs(here.clicks)):
             break
         there = evaluator(_allowed(here.prices + step, box, welfare))
         gained = here.value - there.value
@@ -41,7 +41,7 @@ def minimise_projected(
             damping = max(damping, 1e-3) * (4 if gained > 0 else 16)
             quantile = max(quantile * 0.7, 0.01)
         if gained > 0:
-            small, failed = small + 1 if gained < tolerance * abs(here.value) else 0, 0
+            small, failed = small + 1 if gained < tolerance * max(abs(here.value), abs(here.clicks)) else 0, 0
             here = there
         else:
             failed += 1

@@ -1,7 +1,7 @@
 """Candidates → prices (`fit`) → final lists (`rerank`), with the certificate of each."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.settings import RerankSettings
-from ltexpo.rerank.solve import Solution, solve, spend
+from ltexpo.rerank.solve import Solution, solve, spend, spend_on_welfare
 
 PRICE_COLUMNS = ["group", "value", "kind", "price"]
 
@@ -29,7 +29,8 @@ class Reranked:
     control: pd.DataFrame
     certificate: Certificate
     prices: pd.DataFrame
-    """group, value, kind, price: what one more unit of the goal's exposure costs in clicks."""
+    """group, value, kind, price: what one more unit of the goal's exposure costs in clicks; of kind welfare, what it is
+    worth."""
     boosts: pd.DataFrame
     """item_id, boost, goal: what any engine adds to the item's score, and the goal that pays most of it; items without
     a boost are left out."""
@@ -45,7 +46,7 @@ class Reranked:
 class ExposureReranker:
     """Learns the prices at which the goals are met, and applies them.
 
-    Maximises Σ_r Σ_j a_j s_{r,π_r(j)} over permutations subject to the exposure goals. For fixed prices λ the problem
+    Maximises Σ_r Σ_j a_j s_{r,π_r(j)} (+ welfare) over permutations subject to the exposure goals. For fixed prices λ the problem
     falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
     """
 
@@ -71,6 +72,10 @@ class ExposureReranker:
         if not solution.feasible and not elastic:
             raise InfeasibleError(_unmet(encoded, solution))
         within = budget is None or solution.clicks_after >= (1 - budget) * solution.clicks_before
+        if budget is not None and not within and problem.welfare is not None:
+            solution = spend_on_welfare(problem, budget, solution)
+            within = solution.clicks_after >= (1 - budget) * solution.clicks_before
+            problem = replace(problem, welfare=problem.welfare.scaled(solution.welfare_share))
         if budget is not None and not within:
             part = spend(problem, budget, rng=rng)
             if not elastic:
@@ -81,6 +86,7 @@ class ExposureReranker:
             # The bound is one of lists that meet the goals: where these give way, it says nothing about the lists.
             upper_bound=solution.upper_bound if within and solution.feasible else None,
             proved_infeasible=solution.proved_infeasible, passes=solution.passes,
+            welfare_share=solution.welfare_share,
         )
         self.prices_ = self.fitted_.prices
         return self
@@ -104,7 +110,7 @@ class ExposureReranker:
 
     def _reranked(
         self, encoded: Encoded, slots: Slots, prices: npt.NDArray[np.float64], started: float, *,
-        upper_bound: float | None, proved_infeasible: bool, passes: float,
+        upper_bound: float | None, proved_infeasible: bool, passes: float, welfare_share: float = 1.0,
     ) -> Reranked:
         problem = encoded.problem
         clicks_before, shown_before = count_clicks(problem, encoded.plain)
@@ -117,13 +123,14 @@ class ExposureReranker:
             exposure_after=np.asarray(problem.membership.T @ shown_after),
             prices=prices, upper_bound=upper_bound, proved_infeasible=proved_infeasible,
             boosted=int(rankings[Columns.Boosted].sum()), passes=passes, seconds=time.perf_counter() - started,
+            welfare_share=welfare_share,
         )
         boosted = np.flatnonzero(boosts)
         return Reranked(
             rankings,
             encoded.rankings(encoded.plain, np.zeros_like(boosts)),
             certificate,
-            certificate.goals[PRICE_COLUMNS],
+            encoded.table.frame.assign(price=prices)[PRICE_COLUMNS],
             pd.DataFrame({
                 Columns.Item: encoded.item_ids.decode(boosted),
                 "boost": boosts[boosted].astype(np.float64),

@@ -106,7 +106,8 @@ def solve(
     point = _minimise(full, box, prices, tolerance=tolerance, most_passes=most_passes, reach=reach)
     # Where goals are about as many as lists the dual has corners that stop a step too early: look again at other
     # lengths, which costs nothing next to the rest on lists so few.
-    for fresh in REACHES if problem.n_lists <= SMALL else ():
+    by_rank = welfare is not None and len(welfare.gini) > 0  # takes no reach
+    for fresh in REACHES if problem.n_lists <= SMALL and not by_rank else ():
         again = _minimise(
             full, box, point.prices, tolerance=tolerance, most_passes=5 * most_passes, reach=fresh * spread
         )
@@ -161,6 +162,39 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
         else:
             high = ceiling
         start = tried.prices
+    return kept
+
+
+def spend_on_welfare(problem: Problem, max_click_loss: float, whole: Solution, *, steps: int = 10) -> Solution:
+    """Lists of most welfare among those that lose at most `max_click_loss` of the plain clicks and meet the goals.
+
+    A click budget with multiplier μ weighs welfare by 1 / (1 + μ): searched is the largest such share of the weights,
+    from `whole`, the solution at full weights. Share 0 where the goals alone cost more than the budget.
+    """
+    assert problem.welfare is not None
+    soft = problem.goals.kind == 0
+    kept: Solution | None = None
+    low, high = 0.0, 1.0
+    loss_low, loss_high = 0.0, 1.0 - whole.clicks_after / whole.clicks_before
+    share, last = 1.0, whole
+    for _ in range(steps):
+        part = 0.5
+        if kept is not None and 0.0 < loss_low < loss_high:
+            # the loss grows about like a power of the share
+            part = float(np.log(0.985 * max_click_loss / loss_low) / np.log(loss_high / loss_low))
+        share, before = (high / 10.0 if kept is None else low * (high / low) ** min(max(part, 0.1), 0.9)), share
+        at = replace(problem, welfare=problem.welfare.scaled(share))
+        last = solve(at, start=np.where(soft, last.prices * (share / before), last.prices))
+        loss = 1.0 - last.clicks_after / last.clicks_before
+        if loss > max_click_loss:
+            high, loss_high = share, loss
+        else:
+            low, loss_low, kept = share, loss, replace(last, welfare_share=share)
+            if loss >= 0.97 * max_click_loss:
+                break
+    if kept is None:
+        nothing = replace(problem, welfare=problem.welfare.scaled(0.0))
+        kept = replace(solve(nothing, start=np.where(soft, 0.0, last.prices)), welfare_share=0.0)
     return kept
 
 

@@ -60,18 +60,21 @@ class AlphaFair:
         return self.value(wanted) - float(prices @ wanted)
 
     def bend(self, prices: Floats) -> Floats:
-        """Second derivative (n,) of the conjugate: how fast demand falls with the price."""
+        """Second derivative (n,) of the conjugate: how fast demand falls with the price.
+
+        At the limits it is one-sided: a model without curvature there would step far back in.
+        """
         if self.alpha == 0.0:
             return np.zeros_like(prices)
-        wanted = self.demand(prices)
-        inside = (wanted > 0.0) & (wanted < self.most)
-        return np.where(inside, self.merit * self._reach(prices) / (self.alpha * np.maximum(prices, 1e-300)), 0.0)
+        inside = np.clip(prices, self.slope(self.most), self.slope(np.zeros_like(self.most)))
+        return np.asarray(self.merit * self._reach(inside) / (self.alpha * np.maximum(inside, 1e-300)))
 
     def limits(self, ceiling: float) -> tuple[Floats, Floats]:
-        """Least and greatest price (n,) worth trying; more than `ceiling` moves no list."""
+        """Least and greatest price (n,) worth trying; more than `ceiling` above the price at merit moves no list."""
         if self.alpha == 0.0:
             return np.full_like(self.merit, self.weight), np.full_like(self.merit, self.weight)
-        return np.zeros_like(self.merit), np.minimum(self.slope(np.zeros_like(self.merit)), ceiling)
+        high = np.minimum(self.slope(np.zeros_like(self.merit)), self.weight + ceiling)
+        return np.minimum(self.slope(self.most), high), high
 
     def _reach(self, prices: Floats) -> Floats:
         """(weight / price)^(1/α), cut where it is beyond any exposure."""
@@ -106,9 +109,9 @@ class GiniWelfare:
         slope[np.argsort(exposure / self.merit, kind="stable")] = self.falling
         return slope * self.unit
 
-    def limits(self, ceiling: float) -> tuple[Floats, Floats]:  # noqa: ARG002 (the hull alone says what is allowed)
-        """Least and greatest price (n,); the hull of the weights lies between."""
-        return self.falling.min() * self.unit, self.falling.max() * self.unit
+    def limits(self, ceiling: float) -> tuple[Floats, Floats]:  # noqa: ARG002
+        """No box: the hull alone says which prices are allowed, and projecting on both would be on neither."""
+        return np.full_like(self.merit, -np.inf), np.full_like(self.merit, np.inf)
 
     def project(self, prices: Floats) -> Floats:
         """Nearest prices (n,), in units of the weights, for which the conjugate is 0."""
@@ -226,14 +229,14 @@ def _relevance(problem: Problem) -> Floats:
 def start_prices(problem: Problem, item_exposure: Floats) -> Floats:
     """(G,) prices to start from: the marginal value of welfare at the plain lists' exposure, 0 for goals.
 
-    The conjugate is steep below the solution and flat above it, so a group that plain lists do not show starts as if
-    it had a hundredth of its merit.
+    The conjugate is flat above the solution, where Newton steps overshoot, and steep below it, where they at most
+    multiply a price by 1 + α: a group under its merit starts as if it had it.
     """
     prices = np.zeros(len(problem.goals))
     assert problem.welfare is not None
     exposure = np.asarray(problem.membership.T @ item_exposure)
     for term in problem.welfare.alpha_fair:
-        prices[term.at] = term.slope(np.maximum(exposure[term.at], 0.01 * term.merit))
+        prices[term.at] = term.slope(np.maximum(exposure[term.at], term.merit))
     return problem.welfare.project(prices)
 
 

@@ -21,7 +21,8 @@ class Certificate:
     `upper_bound` bounds the expected clicks of ANY lists of these candidates that meet the goals under the same
     guardrails (weak duality), so `gap` = (upper_bound − clicks_after) / upper_bound bounds what a better solver
     could still win. With welfare it bounds the clicks of such lists that have at least as much welfare, and the gap is
-    what clicks + welfare could still win, in clicks. Lists that do not meet the goals carry no bound, nor do applied prices: then both are None.
+    what clicks + welfare could still win, in clicks. Lists that do not meet the goals carry no bound, nor do applied
+    prices: then both are None.
     """
 
     clicks_before: float

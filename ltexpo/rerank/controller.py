@@ -80,7 +80,7 @@ class Controller:
         if problem.guardrails.max_click_loss is not None:
             raise InputError("max_click_loss cannot be kept while lists are still to come. Use max_request_loss.")
         if problem.welfare is not None:
-            raise InputError("welfare needs all lists at once. Give floors for its groups, or apply prices of a batch job.")
+            raise InputError("welfare needs all lists at once. Give floors for its groups, or apply batch prices.")
         n_goals = len(problem.goals)
         prices = np.zeros(n_goals) if start is None else np.array(start, dtype=np.float64)
         if prices.shape != (n_goals,) or not np.isfinite(prices).all() or (prices * problem.goals.kind < 0).any():

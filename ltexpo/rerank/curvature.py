@@ -2,7 +2,8 @@
 
 Two neighbours u above v in a list trade a_p - a_{p+1} of exposure when their boosted scores cross. With a triangular
 kernel of width h over the margins, every such pair adds weight (1 - margin / h) / h to the Laplacian L of a graph of
-items, and the Hessian over goals is A.T L A, plus a diagonal for welfare. It is never formed: the solver only multiplies by it.
+items, and the Hessian over goals is A.T L A, plus a diagonal for welfare. It is never formed: the solver only
+multiplies by it.
 """
 
 import numpy as np

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Box:
-    """Allowed prices: [0, ceiling] for at-least goals, [-ceiling, 0] for at-most goals, what welfare says for its groups.
+    """Allowed prices: [0, ceiling] for at-least goals, [-ceiling, 0] for at-most goals; welfare groups have their own.
 
     The ceiling makes goals elastic: one more unit of missing exposure costs that many clicks, so goals that conflict
     still have an answer, and a price at the ceiling says which they are.

@@ -33,7 +33,7 @@ class ExactAnswer:
 
 def solve_exact(problem: Problem, *, time_limit: float | None = None) -> ExactAnswer:
     """LP optimum by HiGHS (Huangfu & Hall 2018); `feasible` is False when no randomised lists meet the goals."""
-    lp = _Program(problem)
+    lp = Program(problem)
     options: Any = {} if time_limit is None else {"time_limit": time_limit}
     bounds = np.column_stack([np.zeros(lp.size), lp.upper])
     rows: dict[str, Any] = {"A_ub": lp.a_ub, "b_ub": lp.b_ub, "A_eq": lp.a_eq, "b_eq": lp.b_eq, "bounds": bounds}
@@ -47,7 +47,7 @@ def solve_exact(problem: Problem, *, time_limit: float | None = None) -> ExactAn
     return ExactAnswer(True, -float(result.fun), np.asarray(lp.goal_rows @ result.x), prices)
 
 
-class _Program:
+class Program:
     """The rows of the LP; candidates that can stand in no slot are left out by an upper bound of 0."""
 
     def __init__(self, problem: Problem) -> None:

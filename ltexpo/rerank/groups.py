@@ -62,7 +62,7 @@ def expand_goals(goals: Sequence[Goal], items: pd.DataFrame, welfare: Sequence[W
 def goal_targets(
     table: GoalTable, *, total: float, attainable: Callable[[], npt.NDArray[np.float64]]
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
-    """Kind (+1 at least, −1 at most, 0 welfare) and target exposure of every goal, (G,); `total` is the exposure of all lists."""
+    """Kind (+1 at least, −1 at most, 0 welfare) and target exposure of every goal, (G,); `total`: of all lists."""
     kinds: pd.Series[str] = table.frame["kind"].astype(str)
     amount = table.frame["amount"].to_numpy(np.float64)
     share = kinds.str.endswith("_share").to_numpy(bool)

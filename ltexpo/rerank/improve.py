@@ -1,7 +1,7 @@
 """Integral lists + prices → the same lists after swaps that raise clicks + welfare and hurt no goal.
 
-Prices make lists near-optimal to first order; what is left are ties and the curvature of welfare. A move swaps two slots
-of a list or brings a candidate in, is rated by its true gain (welfare is concave, so marginal prices bound the gain and
+Prices make lists near-optimal to first order; left are ties and the curvature of welfare. A move swaps two slots of a
+list or brings a candidate in, is rated by its true gain (welfare is concave, so marginal prices bound the gain and
 prune), and is made at once, so later lists see it. One thread: the answer never depends on the number of threads.
 """
 
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 ENOUGH = 1e-7
 """Sweeps end when one wins less than this share of all clicks."""
 WIDE_LISTS = 20_000
-"""Up to so many lists any two slots may be swapped, and a candidate may enter any slot; else neighbours and the last."""
+"""Up to so many lists any two slots may be swapped, a candidate may enter any; else neighbours and the last."""
 DEAR = (0.1, 1.0, np.inf)
 """What a move may cost at the prices of the goals, per click it wins: goals' room goes to those who use it best."""
 LEAST = 1e-9
@@ -32,7 +32,8 @@ class Objective(NamedTuple):
 
     codes (T, I): coordinate of an item's group, -1 none. gini (T,): 1 where welfare goes by rank. Gini groups stand by
     exposure ÷ merit, poorest first, in `order`, each term in its own stretch; `place` (G,) is a group's position there,
-    `falling` the weight of every position, `level` (G,) exposure ÷ merit. slope (G,): marginal clicks of α-fair groups.
+    `falling` the weight of every position, `level` (G,) exposure ÷ merit. slope (G,): marginal clicks of α-fair
+    groups.
     """
 
     codes: npt.NDArray[np.int64]
@@ -108,8 +109,8 @@ def _objective(problem: Problem, prices: Floats, target: Floats, exposure: Float
     return Objective(
         codes, np.array([not isinstance(term, AlphaFair) for term in terms.terms]), weight, alpha, offset, merit,
         np.concatenate([*order, np.empty(0, np.int64)]), place, np.concatenate([*falling, np.empty(0)]), first, end,
-        level, terms.slope(exposure), exposure, member.indptr.astype(np.int64), member.indices.astype(np.int64), target, problem.goals.kind,
-        np.ones(len(exposure)), np.asarray(member @ goal_price),
+        level, terms.slope(exposure), exposure, member.indptr.astype(np.int64), member.indices.astype(np.int64),
+        target, problem.goals.kind, np.ones(len(exposure)), np.asarray(member @ goal_price),
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def _allowed(prices: Floats, box: Box, welfare: WelfareTerms) -> Floats:
 
 
 def _metric(diagonal: Floats, welfare: WelfareTerms) -> Floats:
-    """`diagonal` (G,), made alike in units of the weights inside each permutohedron, where projections are Euclidean."""
+    """`diagonal` (G,), alike in units of the weights inside each permutohedron, where projections are Euclidean."""
     metric = diagonal.copy()
     for term in welfare.gini:
         level = float((diagonal[term.at] * term.unit**2).max(initial=0.0))

@@ -46,8 +46,8 @@ class Reranked:
 class ExposureReranker:
     """Learns the prices at which the goals are met, and applies them.
 
-    Maximises Σ_r Σ_j a_j s_{r,π_r(j)} (+ welfare) over permutations subject to the exposure goals. For fixed prices λ the problem
-    falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
+    Maximises Σ_r Σ_j a_j s_{r,π_r(j)} (+ welfare) over permutations subject to the exposure goals. For fixed prices λ
+    the problem falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
     """
 
     def __init__(self, settings: RerankSettings) -> None:

@@ -101,7 +101,7 @@ class RerankSettings(Settings):
     goals: tuple[Goal, ...] = (Goal(group="tail", min_share=0.3),)
     """What exposure groups must get; all goals are met at the least cost in clicks."""
     welfare: tuple[Welfare, ...] = ()
-    """What even exposure is worth: clicks + welfare are maximised. With max_click_loss a large weight buys what fits."""
+    """What even exposure is worth: clicks + welfare are maximised. max_click_loss lowers weights until it is kept."""
     guardrails: GuardrailSettings = GuardrailSettings()
     """What may not be paid for it."""
     elastic: bool = False

@@ -29,7 +29,7 @@ class Solution:
     """Answer and proof.
 
     slots (R, k): offset of each slot's candidate inside its (canonical) list, -1 = empty. prices (G,) in clicks per
-    exposure. upper_bound bounds the clicks of all lists that meet every attainable goal and have at least as much welfare
+    exposure. upper_bound bounds the clicks of all lists that meet every attainable goal and have as much welfare
     (so upper_bound + welfare_after bounds clicks + welfare of all lists that meet them). shortfall (G,): exposure
     missing (at least) or in surplus (at most). proved_infeasible: no lists meet all goals, by weak duality or because
     a goal asks for more than its candidates can give.

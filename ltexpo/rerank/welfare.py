@@ -1,9 +1,9 @@
 """Concave utilities of exposure → their value, marginal prices and conjugates: the welfare part of a `Problem`.
 
 A welfare term stands in the dual as one more price λ_g a group, and adds sup_E U(E) - λ·E over what exposure the group
-can get at all (Fenchel). For α-fairness the sup is reached at E_g(λ_g) = U_g'^-1(λ_g): to the solver the group looks like a
-goal whose target falls as its price rises. For the generalised Gini, a minimum of linear functions, the sup is 0 inside
-the permutohedron of the weights and infinite outside, so prices are kept inside (Do & Usunier, SIGIR 2022).
+can get at all (Fenchel). For α-fairness the sup is reached at E_g(λ_g) = U_g'^-1(λ_g): to the solver the group
+looks like a goal whose target falls as its price rises. For the generalised Gini, a minimum of linear functions, the sup
+is 0 inside the permutohedron of the weights and infinite outside, so prices are kept inside (Do & Usunier, SIGIR 2022).
 Any allowed prices bound clicks + welfare from above, as without welfare.
 """
 
@@ -26,7 +26,9 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class AlphaFair:
-    """weight × Σ_g m_g ψ(E_g / m_g + offset), ψ(x) = (x^(1-α) - 1) / (1-α), log x at α = 1 (Atkinson 1970; Mo & Walrand 2000).
+    """weight × Σ_g m_g ψ(E_g / m_g + offset), ψ(x) = (x^(1-α) - 1) / (1-α), log x at α = 1.
+
+    Atkinson (1970); Mo & Walrand (2000); for rankings Do et al. (NeurIPS 2021), there without merit.
 
     at (n,): price coordinates of the groups; merit (n,) > 0 and most (n,) in exposure: E_g lies in 0 to most_g.
     """
@@ -40,9 +42,16 @@ class AlphaFair:
 
     def value(self, exposure: Floats) -> float:
         """Welfare in clicks of exposure (n,)."""
+        return float(self._by_group(exposure).sum())
+
+    def of_group(self, exposure: Floats, group: int) -> float:
+        """The part of one group in it."""
+        return float(self._by_group(exposure)[group])
+
+    def _by_group(self, exposure: Floats) -> Floats:
         x = np.maximum(exposure, 0.0) / self.merit + self.offset
         psi = np.log(x) if self.alpha == 1.0 else (x ** (1.0 - self.alpha) - 1.0) / (1.0 - self.alpha)
-        return float(self.weight * (self.merit @ psi))
+        return np.asarray(self.weight * self.merit * psi)
 
     def slope(self, exposure: Floats) -> Floats:
         """Marginal clicks (n,) of one more unit of exposure."""
@@ -109,7 +118,7 @@ class GiniWelfare:
         slope[np.argsort(exposure / self.merit, kind="stable")] = self.falling
         return slope * self.unit
 
-    def limits(self, ceiling: float) -> tuple[Floats, Floats]:  # noqa: ARG002
+    def limits(self, ceiling: float) -> tuple[Floats, Floats]:
         """No box: the hull alone says which prices are allowed, and projecting on both would be on neither."""
         return np.full_like(self.merit, -np.inf), np.full_like(self.merit, np.inf)
 

@@ -5,10 +5,10 @@ from ltexpo.rerank.controller import DualController, PidController, StreamResult
 from ltexpo.rerank.explain import Explanation, explain, promotions
 from ltexpo.rerank.frontier import Frontier, frontier
 from ltexpo.rerank.reranker import ExposureReranker, Reranked, rerank
-from ltexpo.rerank.settings import Goal, GuardrailSettings, RerankSettings
+from ltexpo.rerank.settings import Goal, GuardrailSettings, RerankSettings, Welfare
 
 __all__ = [
     "Certificate", "DualController", "Explanation", "ExposureReranker", "Frontier", "Goal", "GuardrailSettings",
-    "PidController", "RerankSettings", "Reranked", "StreamResult",
+    "PidController", "RerankSettings", "Reranked", "StreamResult", "Welfare",
     "explain", "frontier", "promotions", "rerank", "run_stream",
 ]

@@ -37,12 +37,13 @@ def solve_exact_welfare(problem: Problem, *, gap: float = 1e-7, most_rounds: int
     lp = Program(problem)
     heights = sum(len(term.at) if isinstance(term, AlphaFair) else 1 for term in welfare.terms)
     objective = -np.concatenate([lp.clicks, np.ones(heights)])
-    equal = csr_array(hstack([lp.a_eq, csr_array((lp.a_eq.shape[0], heights))]))
     rows: list[csr_array] = [csr_array(hstack([lp.a_ub, csr_array((lp.a_ub.shape[0], heights))]))]
     sides: list[Floats] = [lp.b_ub]
     limits = np.concatenate([
         np.column_stack([np.zeros(lp.size), lp.upper]), np.tile([-np.inf, np.inf], (heights, 1)),
     ])  # fmt: skip
+    equal = csr_array(hstack([lp.a_eq, csr_array((lp.a_eq.shape[0], heights))]))
+    level: dict[str, Any] = {"A_eq": equal, "b_eq": lp.b_eq, "bounds": limits}
     best = ExactWelfare(-np.inf, np.inf, np.zeros(len(problem.goals)))
     exposure: Floats = np.asarray(lp.goal_rows @ (lp.upper / max(float(lp.upper.sum()), 1.0)))
     for _ in range(most_rounds):
@@ -50,7 +51,7 @@ def solve_exact_welfare(problem: Problem, *, gap: float = 1e-7, most_rounds: int
         rows.append(row)
         sides.append(side)
         under: dict[str, Any] = {"A_ub": csr_array(vstack(rows)), "b_ub": np.concatenate(sides)}
-        result: Any = linprog(objective, **under, A_eq=equal, b_eq=lp.b_eq, bounds=limits, method="highs")
+        result: Any = linprog(objective, **under, **level, method="highs")
         if result.status != 0:
             raise LtexpoError(f"HiGHS stopped without an optimum: {result.message}")
         shares = result.x[: lp.size]

@@ -68,7 +68,8 @@ def improve(
     """
     at = _objective(problem, prices, target, exposure)
     wide = problem.n_lists <= WIDE_LISTS
-    dear = DEAR if (prices[problem.goals.kind != 0] != 0).any() else (np.inf,)
+    # on many lists near ties are dense enough
+    dear = (DEAR if wide else DEAR[:1]) if (prices[problem.goals.kind != 0] != 0).any() else (np.inf,)
     made = 0
     for limit in dear:
         for _ in range(most_sweeps):
@@ -201,8 +202,8 @@ def _move_exposure(at, down, up, amount):
 
 
 @njit(cache=True, nogil=True)
-def _rate(lists, at, lo, hi, worth):
-    """Clicks that a bit more exposure of each candidate of a list is worth, its welfare included, into worth."""
+def _rate(lists, at, lo, hi, worth, held):
+    """What a bit more exposure of each candidate is worth: clicks and welfare into worth, goals into held."""
     for i in range(lo, hi):
         item = lists.items[i]
         value = np.float64(lists.scores[i])
@@ -211,19 +212,14 @@ def _rate(lists, at, lo, hi, worth):
             if g >= 0:
                 value += at.falling[at.place[g]] / at.merit[g] if at.gini[t] else at.slope[g]
         worth[i - lo] = value
+        held[i - lo] = at.goal_boost[item]
 
 
 @njit(cache=True, nogil=True)
-def _gain(lists, at, i, j, amount, most, best, limit):
-    """True gain of giving `amount` of candidate i's exposure to j, if above `best` and no goal is hurt; else `best`.
-
-    `most`: what it can gain at best, by the marginal prices.
-    """
+def _gain(lists, at, i, j, amount, best, limit):
+    """True gain of giving `amount` of candidate i's exposure to j, if above `best` and no goal is hurt; else `best`."""
     down, up = lists.items[i], lists.items[j]
     lost = amount * (at.goal_boost[down] - at.goal_boost[up])
-    # the loss at the prices of goals: near ties first
-    if lost - most > limit * most:
-        return best
     gain = amount * (np.float64(lists.scores[j]) - np.float64(lists.scores[i]))
     gain += _welfare_change(at, down, up, amount)
     if gain <= best or lost - gain > limit * gain:
@@ -234,7 +230,7 @@ def _gain(lists, at, i, j, amount, most, best, limit):
 
 
 @njit(cache=True, nogil=True)
-def _best_move(lists, at, slots, r, n, inside, worth, weight, wide, limit, plain, chosen):
+def _best_move(lists, at, slots, r, n, inside, worth, held, weight, wide, limit, plain, chosen):
     """Move of list r that gains most → (gain, slot, other slot or -1, candidate that moves into the slot)."""
     lo, hi = lists.indptr[r], lists.indptr[r + 1]
     best, p, q, who = LEAST, -1, -1, -1
@@ -245,9 +241,10 @@ def _best_move(lists, at, slots, r, n, inside, worth, weight, wide, limit, plain
             v = lo + slots[r, m]
             amount = weight * (lists.attention[j] - lists.attention[m])
             most = amount * (worth[v - lo] - worth[u - lo])
-            if most <= best:
+            # the loss at the prices of goals: near ties first
+            if most <= best or amount * (held[u - lo] - held[v - lo]) > (1.0 + limit) * most:
                 continue
-            gain = _gain(lists, at, u, v, amount, most, best, limit)
+            gain = _gain(lists, at, u, v, amount, best, limit)
             if gain > best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
                 best, p, q, who = gain, j, m, v
         if not wide and j + 1 < n:
@@ -255,9 +252,9 @@ def _best_move(lists, at, slots, r, n, inside, worth, weight, wide, limit, plain
         amount = weight * lists.attention[j]
         for v in range(lo, hi):
             most = amount * (worth[v - lo] - worth[u - lo])
-            if most <= best or inside[v - lo]:
+            if most <= best or inside[v - lo] or amount * (held[u - lo] - held[v - lo]) > (1.0 + limit) * most:
                 continue
-            gain = _gain(lists, at, u, v, amount, most, best, limit)
+            gain = _gain(lists, at, u, v, amount, best, limit)
             if gain > best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
                 best, p, q, who = gain, j, -1, v
     return best, p, q, who
@@ -271,7 +268,7 @@ def _sweep(lists, at, slots, wide, limit):
     longest = 0
     for r in range(slots.shape[0]):
         longest = max(longest, lists.indptr[r + 1] - lists.indptr[r])
-    worth, inside = np.empty(longest, np.float64), np.zeros(longest, np.bool_)
+    worth, held, inside = np.empty(longest), np.empty(longest), np.zeros(longest, np.bool_)
     made, won = 0, 0.0
     for r in range(slots.shape[0]):
         lo, hi = lists.indptr[r], lists.indptr[r + 1]
@@ -281,9 +278,9 @@ def _sweep(lists, at, slots, wide, limit):
             inside[slots[r, n]] = True
             n += 1
         for _ in range(2 * k if n > lists.protect and weight > 0.0 else 0):
-            _rate(lists, at, lo, hi, worth)
+            _rate(lists, at, lo, hi, worth, held)
             gain, p, q, who = _best_move(
-                lists, at, slots, r, n, inside, worth, weight, wide, limit, plain, chosen
+                lists, at, slots, r, n, inside, worth, held, weight, wide, limit, plain, chosen
             )
             if p < 0:
                 break

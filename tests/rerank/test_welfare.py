@@ -104,7 +104,8 @@ def test_gini_is_the_least_price_of_the_hull():
 
 
 ITEMS = pd.DataFrame({
-    "item_id": ["a", "b", "c"], "title": ["A", "B", "C"], "tier": ["head", "tail", "tail"], "seller_id": ["s", "t", "t"],
+    "item_id": ["a", "b", "c"], "title": ["A", "B", "C"], "tier": ["head", "tail", "tail"],
+    "seller_id": ["s", "t", "t"],
 })
 TWO_LISTS = pd.DataFrame({
     "request_id": ["q", "q", "r", "r"], "item_id": ["a", "b", "a", "c"], "score": [0.5, 0.4, 0.5, 0.3],

@@ -2,8 +2,8 @@
 
 A welfare term stands in the dual as one more price λ_g a group, and adds sup_E U(E) - λ·E over what exposure the group
 can get at all (Fenchel). For α-fairness the sup is reached at E_g(λ_g) = U_g'^-1(λ_g): to the solver the group
-looks like a goal whose target falls as its price rises. For the generalised Gini, a minimum of linear functions, the sup
-is 0 inside the permutohedron of the weights and infinite outside, so prices stay there (Do & Usunier, SIGIR 2022).
+looks like a goal whose target falls as its price rises. For the generalised Gini, a minimum of linear functions, the
+sup is 0 inside the permutohedron of the weights and infinite outside, so prices stay there (Do & Usunier, SIGIR 2022).
 Any allowed prices bound clicks + welfare from above, as without welfare.
 """
 

@@ -6,10 +6,10 @@ from ltexpo.rerank.explain import Explanation, explain
 from ltexpo.rerank.frontier import Frontier, frontier
 from ltexpo.rerank.lists import FinalLists
 from ltexpo.rerank.reranker import ExposureReranker, Reranked, rerank
-from ltexpo.rerank.settings import Goal, GuardrailSettings, RerankSettings
+from ltexpo.rerank.settings import Goal, GuardrailSettings, RerankSettings, Welfare
 
 __all__ = [
     "Certificate", "DualController", "Explanation", "ExposureReranker", "FinalLists", "Frontier", "Goal",
-    "GuardrailSettings", "PidController", "RerankSettings", "Reranked", "StreamResult",
+    "GuardrailSettings", "PidController", "RerankSettings", "Reranked", "StreamResult", "Welfare",
     "explain", "frontier", "rerank", "run_stream",
 ]

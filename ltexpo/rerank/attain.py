@@ -19,7 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 
 def attainable(problem: Problem, *, guarded: bool = False) -> Floats:
-    """Extreme exposure of every goal (G,): the most for at-least goals, the least for at-most goals."""
+    """Extreme exposure of every goal (G,): the most for at-least goals and welfare groups, the
+    least for at-most goals."""
     n_goals = len(problem.goals)
     scale = min(2.0 ** np.floor(61.0 - np.log2(max(problem.total_exposure, 1.0))), 2.0**40)
     table = np.zeros((numba.get_num_threads(), n_goals), np.int64)
@@ -92,7 +93,7 @@ def _extremes(lists, start, goals, kind, guarded, scale, table):
                         late[g] += 1
             for t in range(n_touched):
                 g = touched[t]
-                if kind[g] > 0:
+                if kind[g] >= 0:
                     more[g] = gaps[min(free[g], n_free)]
                 else:
                     # everything else comes first
@@ -105,7 +106,7 @@ def _extremes(lists, start, goals, kind, guarded, scale, table):
                     item = lists.items[plain[j]]
                     for t in range(start[item], start[item + 1]):
                         g = goals[t]
-                        if kind[g] > 0:
+                        if kind[g] >= 0:
                             at = max(free[g], place[j])
                             if at < n_free:
                                 more[g] += gaps[at + 1] - gaps[at]

@@ -1,6 +1,6 @@
 """A solved job → its certificate: what was asked, what was reached, what it costs, and how close to optimal it is."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from ltexpo.metrics.attention import NAMES
 from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.pins import pins_kept
+from ltexpo.rerank.problem import Goals
 from ltexpo.rerank.scale import scale_warnings
 from ltexpo.rerank.settings import RerankSettings
+from ltexpo.rerank.welfare import WelfareTerms
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Certificate:
 
     `upper_bound` bounds the expected clicks of ANY lists of these candidates that meet the goals under the same
     guardrails (weak duality), so `gap` = (upper_bound − clicks_after) / upper_bound bounds what a better solver
-    could still win. Lists that do not meet the goals carry no bound, nor do applied prices: then both are None.
+    could still win. With welfare it bounds the clicks of such lists that have at least as much welfare, and the gap is
+    what clicks + welfare could still win, in clicks. Lists that do not meet the goals carry no bound, nor do applied
+    prices: then both are None.
     """
 
     clicks_before: float
@@ -34,6 +38,9 @@ class Certificate:
     guardrails: list[dict[str, Any]]
     facts: dict[str, Any]
     """Lists, weighted or not, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
+    welfare: dict[str, Any] | None = None
+    """Where welfare is maximised too: before and after, in clicks; objective (clicks + welfare) before, after and its
+    upper bound; and for each term its weight, the weight that max_click_loss could pay for, and its part."""
 
     @property
     def gap(self) -> float | None:
@@ -60,6 +67,7 @@ class Certificate:
             "proved_infeasible": self.proved_infeasible,
             "goals": goals.to_dict("records"),
             "guardrails": self.guardrails,
+            **({} if self.welfare is None else {"welfare": self.welfare}),
             **self.facts,
         }
 
@@ -68,13 +76,18 @@ class Certificate:
             f"{self.facts['requests']:,} lists of {self.facts['k']}: expected clicks {self.clicks_before:,.1f} → "
             f"{self.clicks_after:,.1f} ({-self.click_loss:+.2%}), {self.facts['boosted']:,} promotions"
         ]
+        if self.welfare is not None:
+            lines.append(f"welfare {self.welfare['before']:,.1f} → {self.welfare['after']:,.1f} clicks")
         if self.upper_bound is not None:
-            lines.append(f"no lists that meet these goals keep more than {self.upper_bound:,.1f} (gap {self.gap:.3%})")
+            what = "meet these goals" if self.welfare is None else "have as much welfare and meet these goals"
+            lines.append(f"no lists that {what} keep more than {self.upper_bound:,.1f} (gap {self.gap:.3%})")
         if self.facts.get("exact_gap") is not None:
             lines.append(
                 f"linear program: {self.facts['exact_optimum']:,.1f}, from which these lists are "
                 f"{self.facts['exact_gap']:.3%} away"
             )
+        if self.goals.empty:
+            return "\n".join(lines)
         shown = self.goals.reindex(self.goals["price"].abs().sort_values(ascending=False, kind="stable").index).head(10)
         table = shown[["group", "value", "kind", "target", "before", "achieved", "price", "met"]]
         lines.append(table.fillna("").to_string(index=False, float_format=lambda number: f"{number:.4g}"))
@@ -101,10 +114,25 @@ def certify(
     boosted: int,
     passes: float,
     seconds: float,
+    welfare_share: float = 1.0,
 ) -> Certificate:
-    """The certificate of lists that give the goals `exposure_after` (G,); the plain lists gave `exposure_before`."""
-    goals, total = encoded.problem.goals, encoded.problem.total_exposure
-    kinds = encoded.table.frame["kind"]
+    """The certificate of lists that give the goals `exposure_after` (G,); the plain lists gave `exposure_before`.
+
+    `welfare_share`: part of the weights of welfare that the lists were made with.
+    """
+    total = encoded.problem.total_exposure
+    welfare = None
+    if encoded.problem.welfare is not None:
+        bound = None if upper_bound is None else upper_bound - clicks_after
+        welfare = _welfare(
+            encoded.problem.welfare.scaled(welfare_share), settings, exposure_before, exposure_after,
+            clicks_before, clicks_after, bound, welfare_share,
+        )
+    asked = encoded.problem.goals.kind != 0  # groups of welfare are no goals
+    goals = Goals(*(part[asked] for part in astuple(encoded.problem.goals)))
+    table = encoded.table.frame[asked]
+    exposure_before, exposure_after, prices = exposure_before[asked], exposure_after[asked], prices[asked]
+    kinds = table["kind"]
     # A share is asked to a part in a billion of all exposure, which is below the rounding of the sums.
     missing = np.maximum(0.0, goals.kind * (goals.target - exposure_after))
     met = missing <= 1e-9 * max(total, 1.0)
@@ -112,7 +140,7 @@ def certify(
     def shown(exposure: npt.NDArray[np.float64]) -> list[float]:
         return [shown_amount(kind, amount, total=total) for kind, amount in zip(kinds, exposure, strict=True)]
 
-    frame = encoded.table.frame[["group", "value", "kind"]].assign(
+    frame = table[["group", "value", "kind"]].assign(
         target=shown(goals.target), before=shown(exposure_before), achieved=shown(exposure_after), price=prices,
         met=met, missing=shown(np.where(met, 0.0, missing)),
     )
@@ -134,6 +162,7 @@ def certify(
             "scores": encoded.scale.words, "score_warnings": scale_warnings(encoded.problem, encoded.scale),
             "tail": str(settings.tail), "notes": encoded.notes, "passes": passes, "seconds": seconds,
         },
+        welfare,
     )
 
 
@@ -141,3 +170,26 @@ def _attention(encoded: Encoded, settings: RerankSettings) -> str | list[float]:
     """A name as it is; else the probabilities themselves, as a file may change later."""
     named = isinstance(settings.attention, str) and settings.attention in NAMES
     return str(settings.attention) if named else encoded.problem.attention.tolist()
+
+
+def _welfare(
+    terms: WelfareTerms, settings: RerankSettings, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64],
+    clicks_before: float, clicks_after: float, missing: float | None, share: float,
+) -> dict[str, Any]:
+    """What certificate.json says of welfare; `missing`: clicks + welfare that the bound leaves open."""
+    parts = [
+        {
+            **asked.model_dump(include={"group", "utility", "weight", "merit"}), "weight_used": share * asked.weight,
+            "groups": len(term.at), "before": term.value(before[term.at]), "after": term.value(after[term.at]),
+        }
+        for asked, term in zip(settings.welfare, terms.terms, strict=True)
+    ]
+    objective = clicks_after + terms.value(after)
+    return {
+        "before": terms.value(before),
+        "after": terms.value(after),
+        "objective_before": clicks_before + terms.value(before),
+        "objective_after": objective,
+        "objective_bound": None if missing is None else objective + missing,
+        "terms": parts,
+    }

@@ -12,8 +12,10 @@ MOST_VARIABLES = 4_000_000
 """Candidates × k; HiGHS needs minutes to hours and some GB of memory for so many."""
 
 
-def refuse_large(problem: Problem) -> None:
-    """Raise `ConfigError` when the linear program is too large to be a check."""
+def refuse_uncheckable(problem: Problem) -> None:
+    """Raise `ConfigError` when the linear program cannot be a check: it is too large, or welfare is not linear."""
+    if problem.welfare is not None:
+        raise ConfigError("exact: welfare is not linear, so no linear program checks it. Leave one of the two out.")
     size = len(problem.items) * problem.k
     if size > MOST_VARIABLES:
         raise ConfigError(
@@ -26,7 +28,7 @@ def with_exact(certificate: Certificate, problem: Problem) -> Certificate:
     """The certificate with exact_optimum, the most expected clicks of all randomised lists that meet the goals (null
     when not even these can), exact_gap, which lists that meet the goals fall short of it by, and exact_seconds.
     """
-    refuse_large(problem)
+    refuse_uncheckable(problem)
     started = time.perf_counter()
     exact = solve_exact(problem)
     optimum = exact.clicks if exact.feasible else None

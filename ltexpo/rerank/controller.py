@@ -81,6 +81,8 @@ class Controller:
             raise InputError(f"batch is {batch}; give 1 list or more.")
         if problem.guardrails.max_click_loss is not None:
             raise InputError("max_click_loss cannot be kept while lists are still to come. Use max_request_loss.")
+        if problem.welfare is not None:
+            raise InputError("welfare needs all lists at once. Give floors for its groups, or apply batch prices.")
         n_goals = len(problem.goals)
         prices = np.zeros(n_goals) if start is None else np.array(start, dtype=np.float64)
         if prices.shape != (n_goals,) or not np.isfinite(prices).all() or (prices * problem.goals.kind < 0).any():

@@ -2,7 +2,8 @@
 
 Two neighbours u above v in a list trade a_p - a_{p+1} of exposure when their boosted scores cross. With a triangular
 kernel of width h over the margins, every such pair adds weight (1 - margin / h) / h to the Laplacian L of a graph of
-items, and the Hessian over goals is A.T L A. It is never formed: the solver only multiplies by it.
+items, and the Hessian over goals is A.T L A, plus a diagonal for welfare. It is never formed: the solver only
+multiplies by it.
 """
 
 import numpy as np
@@ -51,11 +52,12 @@ class Curvature:
         self.weight = (amount[near] * (1.0 - margin[near] / self.width) / self.width).astype(np.float64) * scale
         of_items = np.bincount(self.upper, self.weight, problem.n_items)
         of_items += np.bincount(self.lower, self.weight, problem.n_items)
-        self.diagonal: Floats = self.membership.T @ of_items
+        self.own = 0.0 if problem.welfare is None else problem.welfare.bend(prices)
+        self.diagonal: Floats = self.membership.T @ of_items + self.own
 
     def times(self, x: Floats) -> Floats:
         """H @ x for goals x (G,)."""
         y = self.membership @ x
         out = np.empty_like(y)
         _laplacian(self.upper, self.lower, self.weight, y, out)
-        return np.asarray(self.membership.T @ out)
+        return np.asarray(self.membership.T @ out + self.own * x)

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Box:
-    """Allowed prices: [0, ceiling] for at-least goals, [-ceiling, 0] for at-most goals.
+    """Allowed prices: [0, ceiling] for at-least goals, [-ceiling, 0] for at-most goals; welfare groups have their own.
 
     The ceiling makes goals elastic: one more unit of missing exposure costs that many clicks, so goals that conflict
     still have an answer, and a price at the ceiling says which they are.
@@ -31,10 +31,13 @@ class Box:
     high: Floats
 
     @classmethod
-    def of(cls, problem: Problem, ceiling: Floats) -> "Box":
-        """Box for the goals of `problem`; ceiling (G,)."""
-        least = problem.goals.kind > 0
-        return cls(np.where(least, 0.0, -ceiling), np.where(least, ceiling, 0.0))
+    def of(cls, problem: Problem, ceiling: Floats, welfare_ceiling: float) -> "Box":
+        """Box for the goals, ceiling (G,), and welfare groups of `problem`."""
+        kind = problem.goals.kind
+        low, high = np.where(kind < 0, -ceiling, 0.0), np.where(kind > 0, ceiling, 0.0)
+        for term in () if problem.welfare is None else problem.welfare.terms:
+            low[term.at], high[term.at] = term.limits(welfare_ceiling)
+        return cls(low, high)
 
     def clip(self, prices: Floats) -> Floats:
         """Nearest allowed prices."""

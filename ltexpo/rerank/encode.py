@@ -25,6 +25,7 @@ from ltexpo.rerank.rows import pass_floors
 from ltexpo.rerank.scale import Scale, click_scores, score_scale
 from ltexpo.rerank.settings import GuardrailSettings, RerankSettings
 from ltexpo.rerank.source import Candidates, Source
+from ltexpo.rerank.welfare import with_welfare
 from ltexpo.rerank.workspace import Workspace
 
 Slots = npt.NDArray[np.signedinteger]
@@ -99,6 +100,10 @@ def encode(
         raise (repeated_item(source, lists) or error) from None
     kind, target = goal_targets(table, total=problem.total_exposure, attainable=lambda: attainable(problem))
     problem = replace(problem, goals=Goals(group, kind, target))
+    if settings.welfare:
+        problem, left_out = with_welfare(problem, settings.welfare, table.frame)
+        if left_out:
+            notes["groups without candidates left out of the welfare"] = left_out
     return Encoded(problem, table, item_ids, lists.requests, lists.users, notes, to_clicks)
 
 

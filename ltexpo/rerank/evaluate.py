@@ -17,7 +17,8 @@ class Point:
     """The dual function at some prices.
 
     value: g(λ) = Σ_r w_r max_π Σ_j a_j (s + b)_π(j) - λ·T, an upper bound of all feasible clicks for any λ ≥ 0 of
-    "at least" and ≤ 0 of "at most" goals. slack = exposure - target (G,), its gradient.
+    "at least" and ≤ 0 of "at most" goals; with welfare + sup_E U(E) - λ·E, a bound of clicks + welfare. slack (G,) =
+    exposure - target, its gradient (for welfare the target is where the sup is reached).
     """
 
     prices: Floats
@@ -51,4 +52,8 @@ class Evaluator:
         value, clicks = sums.sum(axis=0) * self.factor
         shown = exposure.sum(axis=0) * (self.factor / self._scale)
         slack = problem.membership.T @ shown - problem.goals.target
-        return Point(prices, float(value - prices @ problem.goals.target), float(clicks), slack, shown)
+        value -= prices @ problem.goals.target
+        if problem.welfare is not None:
+            value += problem.welfare.conjugate(prices)
+            slack -= problem.welfare.demand(prices)
+        return Point(prices, float(value), float(clicks), slack, shown)

@@ -34,7 +34,7 @@ class ExactAnswer:
 
 def solve_exact(problem: Problem, *, time_limit: float | None = None) -> ExactAnswer:
     """LP optimum by HiGHS (Huangfu & Hall 2018); `feasible` is False when no randomised lists meet the goals."""
-    lp = _Program(problem)
+    lp = Program(problem)
     options: Any = {} if time_limit is None else {"time_limit": time_limit}
     bounds = np.column_stack([np.zeros(lp.size), lp.upper])
     rows: dict[str, Any] = {"A_ub": lp.a_ub, "b_ub": lp.b_ub, "A_eq": lp.a_eq, "b_eq": lp.b_eq, "bounds": bounds}
@@ -63,7 +63,7 @@ def solve_integral(problem: Problem, *, nodes: int, gap: float) -> IntegralAnswe
 
     The limit counts nodes and not seconds, so that the answer is the same on every machine.
     """
-    lp = _Program(problem)
+    lp = Program(problem)
     result: Any = milp(
         -lp.clicks,
         integrality=np.ones(lp.size, np.int64),
@@ -81,7 +81,7 @@ def solve_integral(problem: Problem, *, nodes: int, gap: float) -> IntegralAnswe
     return IntegralAnswer(slots, -float(result.fun), bound, False)
 
 
-class _Program:
+class Program:
     """The rows of the LP; candidates that can stand in no slot are left out by an upper bound of 0."""
 
     def __init__(self, problem: Problem) -> None:

@@ -15,8 +15,8 @@ GOAL_COLUMNS = ["group", "value", "kind", "amount"]
 
 
 def all_goals(settings: RerankSettings, items: pd.DataFrame) -> GoalTable:
-    """The goals that stand in `settings`, then those of its `goals_file`; `items` (I rows) in code order."""
-    listed = expand_goals(settings.goals, items)
+    """The goals and welfare groups that stand in `settings`, then goals of its `goals_file`; `items` in code order."""
+    listed = expand_goals(settings.goals, items, settings.welfare)
     if settings.goals_file is None:
         return listed
     filed = read_goals(settings.goals_file, items)

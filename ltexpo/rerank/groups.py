@@ -11,8 +11,10 @@ from scipy.sparse import csr_array, vstack
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.errors import ColumnError, ConfigError
-from ltexpo.rerank.settings import Goal, Limit
+from ltexpo.rerank.settings import Goal, Limit, Welfare
 
+WELFARE = "welfare"
+"""Kind of the rows that stand for the groups of a welfare term."""
 TIERS = {"head": (Tier.Head,), "tail": (Tier.Tail, Tier.New), "new": (Tier.New,)}
 
 
@@ -21,7 +23,10 @@ class GoalTable:
     """Every single goal of a job: which items count, and how much exposure is asked for."""
 
     frame: pd.DataFrame
-    """(G rows) group, value, kind (one of `LIMITS`), amount as it was asked."""
+    """(G rows) group, value, kind (one of `LIMITS`), amount as it was asked.
+
+    Groups of welfare stand below, of kind welfare; their amount is the place of their term.
+    """
     members: csr_array
     """(G, I) 1 where the item counts for the goal."""
 
@@ -29,7 +34,7 @@ class GoalTable:
         return len(self.frame)
 
 
-def expand_goals(goals: Sequence[Goal], items: pd.DataFrame) -> GoalTable:
+def expand_goals(goals: Sequence[Goal], items: pd.DataFrame, welfare: Sequence[Welfare] = ()) -> GoalTable:
     """One row per single goal; `items` (I rows, in code order) holds item_id, tier and the columns that goals name.
 
     Raises `ColumnError` when a goal names a column that is not there, `ConfigError` when no item is meant.
@@ -45,21 +50,23 @@ def expand_goals(goals: Sequence[Goal], items: pd.DataFrame) -> GoalTable:
             block = valued_members(goal.group, pd.Series(values), _where(goal, items), items)
             at = np.array(places, dtype=np.int64)
         else:
-            values, codes = _values(goal, items)
-            codes = np.where(_where(goal, items), codes, -1)
-            present = np.unique(codes[codes >= 0])
-            values, block = values[present], _members(np.searchsorted(present, codes), codes >= 0, len(present))
-            at = np.full(len(present), places[0], dtype=np.int64)
+            values, block = _groups(goal, items, what="goal")
+            at = np.full(len(values), places[0], dtype=np.int64)
         empty = np.flatnonzero(np.diff(block.indptr) == 0)
-        if len(empty) or not len(at):
-            which = f" and value '{values[empty[0]]}'" if len(empty) else ""
+        if len(empty):
             raise ConfigError(
-                f"goal on '{goal.group}'{which}: no item of the catalogue is meant. Check value and where."
+                f"goal on '{goal.group}' and value '{values[empty[0]]}': no item of the catalogue is meant. "
+                "Check value and where."
             )
         kinds, amounts = zip(*(goals[n].limit for n in at), strict=True)
         rows.append(pd.DataFrame({"group": goal.group, "value": values, "kind": kinds, "amount": amounts}))
         members.append(block)
         order.append(at)
+    for n, term in enumerate(welfare):
+        values, block = _groups(term, items, what="welfare")
+        rows.append(pd.DataFrame({"group": term.group, "value": values, "kind": WELFARE, "amount": float(n)}))
+        members.append(block)
+        order.append(np.full(len(values), len(goals) + n, dtype=np.int64))
     if not rows:
         empty_frame = pd.DataFrame({"group": [], "value": [], "kind": []}, dtype=object).assign(amount=np.zeros(0))
         return GoalTable(empty_frame, csr_array((0, len(items))))
@@ -108,7 +115,7 @@ def _text(column: "pd.Series[Any]") -> "pd.Series[str]":
 def goal_targets(
     table: GoalTable, *, total: float, attainable: Callable[[], npt.NDArray[np.float64]]
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
-    """Kind (+1 at least, −1 at most) and target exposure of every goal, (G,); `total` is the exposure of all lists."""
+    """Kind (+1 at least, −1 at most, 0 welfare) and target exposure of every goal, (G,); `total`: of all lists."""
     kinds: pd.Series[str] = table.frame["kind"].astype(str)
     amount = table.frame["amount"].to_numpy(np.float64)
     share = kinds.str.endswith("_share").to_numpy(bool)
@@ -116,7 +123,9 @@ def goal_targets(
     target = np.where(share, amount * total, amount)
     if relative.any():
         target = np.where(relative, amount * attainable(), target)
-    return np.where(kinds.str.startswith("max").to_numpy(bool), -1, 1).astype(np.int8), target
+    soft = (kinds == WELFARE).to_numpy(bool)
+    kind = np.where(kinds.str.startswith("max").to_numpy(bool), -1, np.where(soft, 0, 1))
+    return kind.astype(np.int8), np.where(soft, 0.0, target)
 
 
 def shown_amount(kind: Limit | str, exposure: float, *, total: float) -> float:
@@ -132,8 +141,23 @@ def column_of(items: pd.DataFrame, column: str, *, why: str) -> "pd.Series[str]"
     return values
 
 
-def _values(goal: Goal, items: pd.DataFrame) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
-    """Names of the groups of a goal on a tier or on each value, and each item's group (I,), −1 for none."""
+def _groups(
+    goal: Goal | Welfare, items: pd.DataFrame, *, what: str
+) -> tuple[npt.NDArray[np.object_], csr_array]:
+    """Values that some item among those meant has, and their items, (G, I)."""
+    values, codes = _values(goal, items)
+    codes = np.where(_where(goal, items), codes, -1)
+    present = np.unique(codes[codes >= 0])
+    if not len(present):
+        raise ConfigError(f"{what} on '{goal.group}': no item of the catalogue is meant. Check value and where.")
+    return values[present], _members(np.searchsorted(present, codes), codes >= 0, len(present))
+
+
+def _values(goal: Goal | Welfare, items: pd.DataFrame) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
+    """Names of the groups on a tier or on each value, and each item's group (I,), −1 for none."""
+    if isinstance(goal, Welfare):
+        codes, names = pd.factorize(column_of(items, goal.group, why="welfare"), sort=True)
+        return np.asarray(names, dtype=object), np.asarray(codes, dtype=np.int64)
     if goal.group in TIERS:
         if goal.each or goal.value is not None:
             raise ConfigError(f"goal on '{goal.group}': value and each belong to columns, not to a tier.")
@@ -146,7 +170,7 @@ def _values(goal: Goal, items: pd.DataFrame) -> tuple[npt.NDArray[np.object_], n
     raise ConfigError(f"goal on '{goal.group}': say which value, or each: true.")
 
 
-def _where(goal: Goal, items: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _where(goal: Goal | Welfare, items: pd.DataFrame) -> npt.NDArray[np.bool_]:
     kept = np.ones(len(items), dtype=bool)
     for column, wanted in goal.where.items():
         values = _text(column_of(items, column, why=f"goal on '{goal.group}', where"))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,18 @@ from ltexpo.errors import InputError
 from ltexpo.rerank.kernels import sort_lists
 from ltexpo.rerank.selection import Lists
 
+if TYPE_CHECKING:
+    from ltexpo.rerank.welfare import WelfareTerms
+
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Goals:
-    """G exposure goals: `kind[g]` is +1 (at least) or -1 (at most) `target[g]` exposure for group `group[g]`."""
+    """G exposure goals: `kind[g]` is +1 (at least) or -1 (at most) `target[g]` exposure for group `group[g]`.
+
+    Kind 0 asks for nothing (target 0): a group whose exposure counts in the welfare of the problem.
+    """
 
     group: npt.NDArray[np.int64]
     kind: npt.NDArray[np.int8]
@@ -76,6 +82,8 @@ class Problem:
     goals: Goals
     guardrails: Guardrails = field(default_factory=Guardrails)
     weights: npt.NDArray[np.float32] | None = None
+    welfare: "WelfareTerms | None" = None
+    """Concave utility of exposure that is maximised together with clicks."""
 
     @classmethod
     def build(
@@ -220,8 +228,8 @@ def check_lists(
 def _check_goals(goals: Goals, group_ids: npt.NDArray[np.int64], rails: Guardrails, n_items: int, k: int) -> None:
     if not (len(goals.group) == len(goals.kind) == len(goals.target)):
         raise InputError("goals: group, kind and target must be of one length.")
-    if not np.isin(goals.kind, (-1, 1)).all() or not np.isfinite(goals.target).all():
-        raise InputError("goals: kind must be +1 (at least) or -1 (at most) and target finite.")
+    if not np.isin(goals.kind, (-1, 0, 1)).all() or not np.isfinite(goals.target).all():
+        raise InputError("goals: kind must be +1 (at least), -1 (at most) or 0 (welfare) and target finite.")
     if int(group_ids.min(initial=0)) < 0 or int(goals.group.min(initial=0)) < 0:
         raise InputError("groups must be coded from 0.")
     for cap in rails.caps:

@@ -14,7 +14,7 @@ from ltexpo.columns import Columns
 from ltexpo.errors import ColumnError, InfeasibleError, LtexpoError
 from ltexpo.progress import logged
 from ltexpo.rerank.certificate import Certificate, certify
-from ltexpo.rerank.check import refuse_large, with_exact
+from ltexpo.rerank.check import refuse_uncheckable, with_exact
 from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose
@@ -23,7 +23,7 @@ from ltexpo.rerank.relax import Relaxation, smallest_relaxation
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
-from ltexpo.rerank.solve import Solution, solve, spend
+from ltexpo.rerank.solve import Solution, solve, spend, spend_on_welfare
 from ltexpo.rerank.source import Candidates
 
 PRICE_COLUMNS = ["group", "value", "kind", "price"]
@@ -40,7 +40,8 @@ class Reranked:
     """The lists as record batches, for more of them than fit in a frame."""
     certificate: Certificate
     prices: pd.DataFrame
-    """group, value, kind, price: what one more unit of the goal's exposure costs in clicks."""
+    """group, value, kind, price: what one more unit of the goal's exposure costs in clicks; of kind welfare, what it is
+    worth."""
     boosts: pd.DataFrame
     """item_id, boost, goal: what any engine adds to the item's score, and the goal that pays most of it; items without
     a boost are left out."""
@@ -71,8 +72,8 @@ class Reranked:
 class ExposureReranker:
     """Learns the prices at which the goals are met, and applies them.
 
-    Maximises Σ_r Σ_j a_j s_{r,π_r(j)} over permutations subject to the exposure goals. For fixed prices λ the problem
-    falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
+    Maximises Σ_r Σ_j a_j s_{r,π_r(j)} (+ welfare) over permutations subject to the exposure goals. For fixed prices λ
+    the problem falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
     """
 
     def __init__(self, settings: RerankSettings, *, scratch: Path | None = None) -> None:
@@ -94,7 +95,7 @@ class ExposureReranker:
         encoded = self._encode(candidates, items)
         problem = encoded.problem
         if self.settings.exact:
-            refuse_large(problem)
+            refuse_uncheckable(problem)
         start = None if prices is None else match_prices(prices, encoded.table.frame)
 
         with logged("solve"):
@@ -103,6 +104,10 @@ class ExposureReranker:
         if not solution.feasible and not elastic:
             raise InfeasibleError(_unmet(encoded, solution, smallest_relaxation(problem, solution, rng=rng)))
         within = budget is None or solution.clicks_after >= (1 - budget) * solution.clicks_before
+        if budget is not None and not within and problem.welfare is not None:
+            solution = spend_on_welfare(problem, budget, solution)
+            within = solution.clicks_after >= (1 - budget) * solution.clicks_before
+            problem = replace(problem, welfare=problem.welfare.scaled(solution.welfare_share))
         if budget is not None and not within:
             part = spend(problem, budget, rng=rng)
             if not elastic:
@@ -113,6 +118,7 @@ class ExposureReranker:
             # The bound is one of lists that meet the goals: where these give way, it says nothing about the lists.
             upper_bound=solution.upper_bound if within and solution.feasible else None,
             proved_infeasible=solution.proved_infeasible, passes=solution.passes,
+            welfare_share=solution.welfare_share,
         )
         if self.settings.exact:
             self.fitted_ = replace(self.fitted_, certificate=with_exact(self.fitted_.certificate, problem))
@@ -144,7 +150,7 @@ class ExposureReranker:
 
     def _reranked(
         self, encoded: Encoded, slots: Slots, prices: npt.NDArray[np.float64], started: float, *,
-        upper_bound: float | None, proved_infeasible: bool, passes: float,
+        upper_bound: float | None, proved_infeasible: bool, passes: float, welfare_share: float = 1.0,
     ) -> Reranked:
         problem = encoded.problem
         clicks_before, shown_before = count_clicks(problem, encoded.plain)
@@ -157,12 +163,13 @@ class ExposureReranker:
             exposure_after=np.asarray(problem.membership.T @ shown_after),
             prices=prices, upper_bound=upper_bound, proved_infeasible=proved_infeasible,
             boosted=int(lists.promoted.sum(dtype=np.int64)), passes=passes, seconds=time.perf_counter() - started,
+            welfare_share=welfare_share,
         )
         boosted = np.flatnonzero(boosts)
         return Reranked(
             lists,
             certificate,
-            certificate.goals[PRICE_COLUMNS],
+            encoded.table.frame.assign(price=prices)[PRICE_COLUMNS],
             pd.DataFrame({
                 Columns.Item: encoded.item_ids.decode(boosted),
                 "boost": boosts[boosted].astype(np.float64),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltexpo.rerank.anneal import anneal
+from ltexpo.rerank.improve import improve
 from ltexpo.rerank.kernels import CHUNK, choose
 from ltexpo.rerank.moves import Search, apply_moves, measure, score_moves
 from ltexpo.rerank.problem import Problem
@@ -55,7 +56,7 @@ def round_prices(problem: Problem, prices: Floats, *, ceiling: float = np.inf) -
     slots = empty_slots(problem)
     boost = problem.boosts(prices)
     choose(problem.lists, boost, slots)
-    return _finished(_Walk(problem, boost, measured(problem, slots), ceiling))
+    return _finished(_Walk(problem, boost, measured(problem, slots), ceiling), prices)
 
 
 def anneal_prices(
@@ -69,7 +70,7 @@ def anneal_prices(
         problem, prices, walk.target, slots, walk.exposure,
         dearest=dearest, spread=spread, seed=seed, patience=patience,
     )  # fmt: skip
-    return _finished(walk)
+    return _finished(walk, prices)
 
 
 def measured(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> Rounded:
@@ -78,9 +79,12 @@ def measured(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> Rounded:
     return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown)
 
 
-def _finished(walk: "_Walk") -> Rounded:
+def _finished(walk: "_Walk", prices: Floats) -> Rounded:
     walk.run(refund=False)
-    walk.run(refund=True)
+    if walk.problem.welfare is None:
+        walk.run(refund=True)
+    else:
+        improve(walk.problem, prices, walk.target, walk.slots, walk.exposure, abs(walk.clicks))
     return measured(walk.problem, walk.slots)
 
 
@@ -158,8 +162,12 @@ def missing_exposure(problem: Problem, rounded: Rounded) -> float:
 
 
 def better(problem: Problem, one: Rounded, other: Rounded) -> Rounded:
-    """The lists that miss less exposure; if both miss as much, those of more clicks."""
+    """The lists that miss less exposure; if both miss as much, those of more clicks and welfare."""
     missing = missing_exposure(problem, one), missing_exposure(problem, other)
     if missing[0] == missing[1]:
-        return one if one.clicks >= other.clicks else other
+        worth = [
+            lists.clicks + (0.0 if problem.welfare is None else problem.welfare.value(lists.exposure))
+            for lists in (one, other)
+        ]
+        return one if worth[0] >= worth[1] else other
     return one if missing[0] < missing[1] else other

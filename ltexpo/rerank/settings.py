@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ltexpo.config import Settings
 from ltexpo.data.tail import TailSpec
 
 Limit = Literal["min_share", "max_share", "min_exposure", "max_exposure", "min_of_attainable"]
+Merit = Literal["equal", "relevance", "attainable", "none"]
 LIMITS: tuple[Limit, ...] = ("min_share", "max_share", "min_exposure", "max_exposure", "min_of_attainable")
 
 
@@ -47,6 +48,27 @@ class Goal(Settings):
     def limit(self) -> tuple[Limit, float]:
         """The limit that is given, and its amount."""
         return next((name, float(getattr(self, name))) for name in LIMITS if getattr(self, name) is not None)
+
+
+class Welfare(Settings):
+    """A concave utility of the exposure of groups, maximised together with clicks: clicks + weight × utility."""
+
+    group: str
+    """item_id, or any column of items: each of its values is a group."""
+    where: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """Only items whose columns (or tier) hold these values."""
+    utility: Literal["alpha_fair", "gini"] = "alpha_fair"
+    """alpha_fair: Σ merit × ψ(exposure ÷ merit + offset); gini: exposure ÷ merit sorted, the poorest weighing most."""
+    weight: float = Field(ge=0)
+    """Clicks that one more unit of exposure is worth to a group at its merit (gini: of middle rank), as its boost."""
+    alpha: float = Field(1.0, ge=0)
+    """alpha_fair: 0 only counts exposure, 1 is proportional (Nash: Σ log), more looks more at the poorest."""
+    offset: float = Field(0.01, gt=0)
+    """alpha_fair: added to exposure ÷ merit, so that a group with no exposure has a finite utility."""
+    aversion: float = Field(2.0, ge=1)
+    """gini: 1 only counts exposure, 2 has the weights of the Gini index, more looks more at the poorest."""
+    merit: Merit = "equal"
+    """Exposure that a group deserves: equal shares of all, by the sum of its scores, by what it could get; none = 1."""
 
 
 class GuardrailSettings(Settings):
@@ -98,6 +120,8 @@ class RerankSettings(Settings):
     goals_file: Path | None = None
     """Parquet of more goals, one a row: group, value, kind (a limit's name, e.g. min_exposure), amount. For many single
     goals, which are slow to read as YAML. With it, goals are what you give and no default."""
+    welfare: tuple[Welfare, ...] = ()
+    """What even exposure is worth: clicks + welfare are maximised. max_click_loss lowers weights until it is kept."""
     guardrails: GuardrailSettings = GuardrailSettings()
     """What may not be paid for it."""
     elastic: bool = False
@@ -118,6 +142,19 @@ class RerankSettings(Settings):
     refused above 4 million candidates × k. The lists stay the same."""
     tolerance: float = Field(1e-6, gt=0)
     """Relative gain of the dual under which the solver stops."""
+
+    @field_validator("welfare", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, dict | Welfare) else given
+
+    @field_validator("welfare")
+    @classmethod
+    def _once_each(cls, given: tuple[Welfare, ...]) -> tuple[Welfare, ...]:
+        groups = [term.group for term in given]
+        if len(set(groups)) < len(groups):
+            raise ValueError(f"names {', '.join(groups)}; give one term for each column, as prices are kept by column")
+        return given
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,9 @@ from ltexpo.rerank.dual import Box, minimise
 from ltexpo.rerank.evaluate import Evaluator, Point
 from ltexpo.rerank.finish import finish
 from ltexpo.rerank.problem import Goals, Problem
+from ltexpo.rerank.proximal import minimise_projected
 from ltexpo.rerank.rounding import Rounded, better, missing_exposure, round_prices
+from ltexpo.rerank.welfare import goals_only, start_prices
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +32,8 @@ class Solution:
     """Answer and proof.
 
     slots (R, k): offset of each slot's candidate inside its (canonical) list, -1 = empty. prices (G,) in clicks per
-    exposure. upper_bound bounds the clicks of all lists that meet every attainable goal. shortfall (G,): exposure
+    exposure. upper_bound bounds the clicks of all lists that meet every attainable goal and have as much welfare
+    (so upper_bound + welfare_after bounds clicks + welfare of all lists that meet them). shortfall (G,): exposure
     missing (at least) or in surplus (at most). proved_infeasible: no lists meet all goals, by weak duality, because a
     goal asks for more than its candidates can give, or, on a few lists, by branch and bound.
     """
@@ -48,6 +51,11 @@ class Solution:
     item_exposure: Floats
     passes: float
     seconds: float
+    welfare_before: float = 0.0
+    welfare_after: float = 0.0
+    """Welfare in clicks of the plain and of the chosen lists."""
+    welfare_share: float = 1.0
+    """Share of the weights of welfare that a click budget could pay for."""
 
     @property
     def feasible(self) -> bool:
@@ -56,7 +64,7 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        """(upper bound - clicks after) / upper bound."""
+        """(upper bound - clicks after) / upper bound: also what clicks + welfare could still win, in clicks."""
         return (self.upper_bound - self.clicks_after) / self.upper_bound if self.upper_bound else 0.0
 
 
@@ -80,19 +88,19 @@ def solve(
     began = time.perf_counter()
     n_goals = len(problem.goals)
     extreme = attainable(problem, guarded=True)
-    aim = np.where(
-        problem.goals.kind > 0, np.minimum(problem.goals.target, extreme), np.maximum(problem.goals.target, extreme)
-    )
+    kind, target, welfare = problem.goals.kind, problem.goals.target, problem.welfare
+    aim = np.where(kind > 0, np.minimum(target, extreme), np.where(kind < 0, np.maximum(target, extreme), target))
     aimed = replace(problem, goals=replace(problem.goals, target=aim))
     spread = _score_range(problem)
     dearest = np.full(n_goals, 10.0 * spread if ceiling is None else ceiling)
     if gives_way is not None:
         dearest[~gives_way] *= 100.0
-    box = Box.of(aimed, dearest)
+    box = Box.of(aimed, dearest, 10.0 * spread)
     full = Evaluator(aimed)
     before = full(np.zeros(n_goals))
     passes = 0.0
-    prices = np.zeros(n_goals) if start is None else box.clip(start)
+    cold = np.zeros(n_goals) if welfare is None else start_prices(aimed, before.item_exposure)
+    prices = box.clip(cold if start is None else start)
     reach = 0.1 * spread
     if start is None:
         generator = np.random.default_rng(rng)
@@ -100,19 +108,21 @@ def solve(
             if 2 * size <= problem.n_lists:
                 rows = np.sort(generator.choice(problem.n_lists, size, replace=False)).astype(np.int64)
                 sample = Evaluator(aimed, rows)
-                prices = minimise(sample, box, prices, tolerance=10 * tolerance, most_passes=20, reach=reach).prices
+                prices = _minimise(sample, box, prices, tolerance=10 * tolerance, most_passes=20, reach=reach).prices
                 passes += sample.passes
                 reach = 0.02 * spread
-    point = minimise(full, box, prices, tolerance=tolerance, most_passes=most_passes, reach=reach)
+    point = _minimise(full, box, prices, tolerance=tolerance, most_passes=most_passes, reach=reach)
     # Where goals are about as many as lists the dual has corners that stop a step too early: look again at other
     # lengths, which costs nothing next to the rest on lists so few.
-    for fresh in REACHES if problem.n_lists <= min(SMALL, FEW_LISTS * n_goals) else ():
-        again = minimise(
+    by_rank = welfare is not None and len(welfare.gini) > 0  # takes no reach
+    for fresh in REACHES if problem.n_lists <= min(SMALL, FEW_LISTS * n_goals) and not by_rank else ():
+        again = _minimise(
             full, box, point.prices, tolerance=tolerance, most_passes=5 * most_passes, reach=fresh * spread
         )
         point = again if again.value < point.value else point
     bound, prices = min(point.value, before.value), point.prices
-    small = ceiling is None and problem.n_lists <= SMALL
+    # with welfare single moves already look at the whole objective
+    small = ceiling is None and problem.n_lists <= SMALL and welfare is None
     # on many lists these passes are spared while every goal is met
     conflict = small and _ray_falls(full, point, spread)
     if ceiling is not None:
@@ -124,16 +134,18 @@ def solve(
         rounded, bound, prices, conflict = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
     if not small:
         conflict = missing_exposure(problem, rounded) > 0 and _ray_falls(full, point, spread)
-    kind = problem.goals.kind
-    shortfall = np.maximum(0.0, kind * (problem.goals.target - rounded.exposure))
-    met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(problem.goals.target))
-    unreachable = (kind * (problem.goals.target - extreme) > 1e-9 * np.maximum(1.0, np.abs(extreme))).any()
+    shortfall = np.maximum(0.0, kind * (target - rounded.exposure))
+    met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(target))
+    unreachable = (kind * (target - extreme) > 1e-9 * np.maximum(1.0, np.abs(extreme))).any()
+    plain = np.asarray(problem.membership.T @ before.item_exposure)
+    gained = 0.0 if welfare is None else welfare.value(rounded.exposure)
     return Solution(
         slots=rounded.slots,
         prices=prices,
         clicks_before=before.clicks,
         clicks_after=rounded.clicks,
-        upper_bound=bound,
+        # at no prices the welfare's part of the dual is no bound
+        upper_bound=bound if welfare is None else point.value - gained,
         achieved=rounded.exposure,
         met=met,
         shortfall=np.where(met, 0.0, shortfall),
@@ -142,6 +154,8 @@ def solve(
         item_exposure=rounded.item_exposure,
         passes=passes + full.passes,
         seconds=time.perf_counter() - began,
+        welfare_before=0.0 if welfare is None else welfare.value(plain),
+        welfare_after=gained,
     )
 
 
@@ -170,6 +184,49 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
     return kept
 
 
+def spend_on_welfare(problem: Problem, max_click_loss: float, whole: Solution, *, steps: int = 10) -> Solution:
+    """Lists of most welfare among those that lose at most `max_click_loss` of the plain clicks and meet the goals.
+
+    A click budget with multiplier μ weighs welfare by 1 / (1 + μ): searched is the largest such share of the weights,
+    from `whole`, the solution at full weights. Share 0 where the goals alone cost more than the budget.
+    """
+    assert problem.welfare is not None
+    soft = problem.goals.kind == 0
+    kept: Solution | None = None
+    low, high = 0.0, 1.0
+    loss_low, loss_high = 0.0, 1.0 - whole.clicks_after / whole.clicks_before
+    share, last = 1.0, whole
+    for _ in range(steps):
+        part = 0.5
+        if kept is not None and 0.0 < loss_low < loss_high:
+            # the loss grows about like a power of the share
+            part = float(np.log(0.985 * max_click_loss / loss_low) / np.log(loss_high / loss_low))
+        share, before = (high / 10.0 if kept is None else low * (high / low) ** min(max(part, 0.1), 0.9)), share
+        at = replace(problem, welfare=problem.welfare.scaled(share))
+        last = solve(at, start=np.where(soft, last.prices * (share / before), last.prices))
+        loss = 1.0 - last.clicks_after / last.clicks_before
+        if loss > max_click_loss:
+            high, loss_high = share, loss
+        else:
+            low, loss_low, kept = share, loss, replace(last, welfare_share=share)
+            if loss >= 0.97 * max_click_loss:
+                break
+    if kept is None:
+        nothing = replace(problem, welfare=problem.welfare.scaled(0.0))
+        kept = replace(solve(nothing, start=np.where(soft, 0.0, last.prices)), welfare_share=0.0)
+    return kept
+
+
+def _minimise(
+    evaluator: Evaluator, box: Box, start: Floats, *, tolerance: float, most_passes: int, reach: float
+) -> Point:
+    """Box-constrained Newton, or projected Newton where prices live in a permutohedron."""
+    welfare = evaluator.problem.welfare
+    if welfare is not None and welfare.gini:
+        return minimise_projected(evaluator, box, welfare, start, tolerance=tolerance, most_passes=most_passes)
+    return minimise(evaluator, box, start, tolerance=tolerance, most_passes=most_passes, reach=reach)
+
+
 def _score_range(problem: Problem) -> float:
     if not len(problem.scores):
         return 1.0
@@ -181,16 +238,18 @@ def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance:
     best = round_prices(problem, point.prices)
     margin = 0.0
     for _ in range(4):
+        of_goal = problem.goals.kind != 0
+        at_ceiling = np.abs(point.prices) >= 0.99 * np.maximum(-box.low, box.high)
         missing = missing_exposure(problem, best)
-        if missing <= 0 or (np.abs(point.prices) >= 0.99 * np.maximum(-box.low, box.high)).any():
+        if missing <= 0 or (at_ceiling & of_goal).any():
             break
-        binding = np.abs(point.prices) > 0
+        binding = (np.abs(point.prices) > 0) & of_goal
         margin = max(2.0 * margin, missing / max(int(binding.sum()), 1))
         goals: Goals = replace(
             problem.goals, target=problem.goals.target + np.where(binding, problem.goals.kind * margin, 0.0)
         )
         tighter = Evaluator(replace(problem, goals=goals))
-        moved = minimise(tighter, box, point.prices, tolerance=tolerance, most_passes=15, reach=0.02)
+        moved = _minimise(tighter, box, point.prices, tolerance=tolerance, most_passes=15, reach=0.02)
         full.passes += tighter.passes
         best = better(problem, best, round_prices(problem, moved.prices))
     return best
@@ -198,11 +257,12 @@ def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance:
 
 def _ray_falls(full: Evaluator, point: Point, spread: float) -> bool:
     """Whether the dual falls below any possible clicks along the ray of these prices: no lists meet all goals then."""
-    problem = full.problem
+    problem = goals_only(full.problem)
+    bare, prices = Evaluator(problem), np.where(problem.goals.kind != 0, point.prices, 0.0)
     worst = float(problem.scores.min()) * problem.total_exposure if len(problem.scores) else 0.0
     # slack for the rounding of boosts to float32
     for times in (1.0, 10.0, 100.0):
-        at = full(point.prices * times)
+        at = bare(prices * times)
         if at.value < worst - 1e-6 * problem.total_exposure * (spread + np.abs(at.prices).max(initial=0.0)):
             return True
     return False

@@ -13,11 +13,12 @@ from ltexpo.rerank.peers.amortised import Amortised
 from ltexpo.rerank.peers.envy import Bundles, without_envy_cycles
 from ltexpo.rerank.peers.fairco import FairCo
 from ltexpo.rerank.peers.fairrec import FairRec
-from ltexpo.rerank.peers.generalised_gini import GeneralisedGini, on_permutahedron
+from ltexpo.rerank.peers.generalised_gini import GeneralisedGini
 from ltexpo.rerank.peers.min_regularizer import MinRegularizer
 from ltexpo.rerank.peers.p_mmf import PMMF, project, slot_weights
 from ltexpo.rerank.peers.peer import Peer
 from ltexpo.rerank.peers.tax_rank import TaxRank
+from ltexpo.rerank.permutohedron import on_permutohedron
 
 
 def repeated(scores: list[float], n_lists: int, *, k: int = 1, **fields: Any) -> Market:
@@ -186,12 +187,12 @@ def test_generalised_gini_equalises_when_the_poor_weigh_enough() -> None:
     assert share_of_first(GeneralisedGini(n_steps=400), 0.2) == pytest.approx(0.5, abs=0.05)
 
 
-def test_projection_on_the_permutahedron() -> None:
+def test_two_points_projected_on_the_permutohedron() -> None:
     falling = np.array([1.5, 0.5])
-    assert on_permutahedron(np.array([1.0, 3.0]), falling).tolist() == [0.5, 1.5]
-    assert on_permutahedron(np.array([2.0, 2.0]), falling).tolist() == [1.0, 1.0]
+    assert on_permutohedron(np.array([1.0, 3.0]), falling).tolist() == [0.5, 1.5]
+    assert on_permutohedron(np.array([2.0, 2.0]), falling).tolist() == [1.0, 1.0]
     # z = (.8, .4): the hull is the segment from (1.5, .5) to (.5, 1.5), sum 2: nearest (1.2, .8)
-    assert on_permutahedron(np.array([0.8, 0.4]), falling) == pytest.approx([1.2, 0.8])
+    assert on_permutohedron(np.array([0.8, 0.4]), falling) == pytest.approx([1.2, 0.8])
 
 
 def test_slots_may_count_by_attention() -> None:

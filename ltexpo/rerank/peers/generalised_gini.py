@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from ltexpo.rerank.peers.frank_wolfe import State, Tilt, frank_wolfe
-from ltexpo.rerank.peers.peer import Floats, Market, Slots, checked
+from ltexpo.rerank.peers.peer import Market, Slots, checked
+from ltexpo.rerank.permutohedron import on_permutohedron
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,7 @@ class GeneralisedGini:
         def gradient(state: State, step: int) -> Tilt:
             boost = np.zeros(market.n_groups)
             lag = -state.exposure[active] / due
-            boost[active] = weight * on_permutahedron(lag * np.sqrt(step) / self.smoothing, falling)
+            boost[active] = weight * on_permutohedron(lag * np.sqrt(step) / self.smoothing, falling)
             return Tilt(boost=boost)
 
         return frank_wolfe(market, gradient, self.n_steps)
-
-
-def on_permutahedron(z: Floats, falling: Floats) -> Floats:
-    """Nearest point to z in the hull of all orders of `falling`: z - an isotonic fit (Blondel et al., ICML 2020)."""
-    order = np.argsort(-z, kind="stable")
-    fitted = isotonic_regression(z[order] - falling, increasing=False).x if len(z) else z
-    point = np.empty_like(z)
-    point[order] = z[order] - fitted
-    return point

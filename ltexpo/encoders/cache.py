@@ -8,7 +8,7 @@ folder, because a file's name is the digest of its keys.
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,6 @@ class Shelf:
         self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32], states: npt.NDArray[np.uint8]
     ) -> None:
         """Keep `vectors` (m, d) and `states` (m,) under `keys`."""
-        from safetensors.numpy import save_file
-
         if not keys:
             return
         joined = b"".join(keys)
@@ -78,8 +76,7 @@ class Shelf:
             "vectors": np.ascontiguousarray(vectors),
             "states": np.ascontiguousarray(states),
         }
-        with replacing(path) as beside:
-            save_file(arrays, beside)
+        write_safetensors(arrays, path)
         self._register(path)
 
     def _register(self, path: Path) -> None:
@@ -92,6 +89,14 @@ class Shelf:
         self._files.append((vectors, states))
         for row in range(len(keys)):
             self._place[joined[row * KEY_BYTES : (row + 1) * KEY_BYTES]] = (number, row)
+
+
+def write_safetensors(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    """`arrays` as one safetensors file at `path`, renamed into place when complete."""
+    from safetensors.numpy import save_file
+
+    with replacing(path) as beside:
+        save_file(dict(arrays), beside)
 
 
 _DTYPES = {"F32": "<f4", "U8": "u1", "BOOL": "?"}

@@ -40,3 +40,21 @@ def choose_device(settings: RunSettings) -> "tuple[torch.device, torch.dtype]":
         raise ConfigError(f"'device' is '{name}': {torch.cuda.device_count()} CUDA devices are here. Set device: auto.")
     low = settings.precision == "bf16" or (settings.precision == "auto" and device.type == "cuda")
     return device, torch.bfloat16 if low else torch.float32
+
+
+def chosen_precision(settings: RunSettings) -> str:
+    """'bf16' or 'fp32'; brings torch, which takes seconds, only where the device is to be found out."""
+    if settings.precision != "auto":
+        return settings.precision
+    if settings.device == "cpu":
+        return "fp32"
+    return "bf16" if choose_device(settings)[0].type == "cuda" else "fp32"
+
+
+def multiplies_bf16() -> bool:
+    """Whether this machine's CPU has instructions that multiply bfloat16; without them it is slower than float32."""
+    import torch
+
+    ask = getattr(torch.cpu, "get_capabilities", None)  # of torch from 2.12 on
+    able = ask() if ask is not None else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

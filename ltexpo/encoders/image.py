@@ -15,9 +15,9 @@ from PIL import Image
 from pydantic import Field
 
 from ltexpo.data.images import image_path, load_image
-from ltexpo.data.tables import output_folder, read_json, write_json
+from ltexpo.data.tables import output_folder, read_json, replacing, write_json
 from ltexpo.encoders.cache import VectorCache
-from ltexpo.encoders.device import RunSettings, choose_device
+from ltexpo.encoders.device import RunSettings, choose_device, chosen_precision
 from ltexpo.encoders.encoded import Encoded, State
 from ltexpo.encoders.encoder import Computed, Encoder
 from ltexpo.encoders.source import digest, model_files, model_folder
@@ -34,7 +34,14 @@ _MAX_ASPECT = 20
 """Of a longer strip only the middle is seen: resized by its short side it would fill the memory."""
 
 
-class ImageSettings(RunSettings):
+class ImageOptions(RunSettings):
+    """How an open_clip model encodes pictures."""
+
+    workers: int = Field(0, ge=0)
+    """Threads that read and decode pictures; 0: one for each core."""
+
+
+class ImageSettings(ImageOptions):
     """An open_clip model as encoder of pictures and titles."""
 
     model: str
@@ -42,8 +49,6 @@ class ImageSettings(RunSettings):
     hf-hub:OWNER/NAME."""
     pretrained: str | None = None
     """With an architecture: the tag of its weights, e.g. laion2b_s34b_b79k, or a file of weights."""
-    workers: int = Field(0, ge=0)
-    """Threads that read and decode pictures; 0: one for each core."""
 
 
 class ImageEncoder(Encoder):
@@ -88,7 +93,8 @@ class ImageEncoder(Encoder):
         inputs = () if self.folder is None else (self.folder,)
         with output_folder(out, verb="image encoder", inputs=inputs) as folder:
             write_json({"model_cfg": self.config, "preprocess_cfg": self._preprocess_cfg()}, folder / CONFIG_FILE)
-            save_model(self.model_, str(folder / WEIGHTS_FILE))
+            with replacing(folder / WEIGHTS_FILE) as beside:
+                save_model(self.model_, str(beside))
             if hasattr(self.tokenizer_, "tokenizer"):
                 self.tokenizer_.tokenizer.save_pretrained(folder)
         return out
@@ -118,9 +124,8 @@ class ImageEncoder(Encoder):
     def identity(self) -> str:
         """See `Encoder.identity`."""
         files = model_files(self.folder) if self.folder is not None else [self._checkpoint or Path()]
-        _, dtype = choose_device(self.settings)
         tag = self.settings.pretrained
-        return digest(files, self.config, str(dtype), None if tag is None or Path(tag).is_file() else tag)
+        return digest(files, self.config, chosen_precision(self.settings), None if tag is None or Path(tag).is_file() else tag)
 
     @cached_property
     def width(self) -> int:

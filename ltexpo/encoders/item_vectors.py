@@ -15,7 +15,7 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.tables import read_frame, read_json, write_frame, write_json
-from ltexpo.encoders.cache import map_safetensors
+from ltexpo.encoders.cache import map_safetensors, write_safetensors
 from ltexpo.encoders.encoded import Encoded, State
 from ltexpo.errors import TableError
 
@@ -69,11 +69,10 @@ class ItemVectors:
 
 def write_vectors(folder: Path, item_ids: pd.Index, encoded: Mapping[str, Encoded], facts: Mapping[str, Any]) -> None:
     """The files that `ItemVectors.load` reads, into a folder that the caller makes appear at once."""
-    from safetensors.numpy import save_file
-
     words = np.array([state.name.lower() for state in State], dtype=object)
     states = {f"{name}_state": words[part.states] for name, part in encoded.items()}
     write_frame(pd.DataFrame({Columns.Item: item_ids, **states}), folder / ITEMS_FILE)
     for name, part in encoded.items():
-        save_file({"vectors": part.vectors, "mask": part.mask.astype(np.uint8)}, folder / f"{name}.safetensors")
+        arrays = {"vectors": part.vectors, "mask": part.mask.astype(np.uint8)}
+        write_safetensors(arrays, folder / f"{name}.safetensors")
     write_json(dict(facts), folder / ENCODE_FILE)

@@ -12,7 +12,8 @@ import pandas as pd
 from pydantic import Field
 
 from ltexpo.data.tables import output_folder, read_json, write_json
-from ltexpo.encoders.device import RunSettings, choose_device
+from ltexpo.encoders.cache import write_safetensors
+from ltexpo.encoders.device import RunSettings, choose_device, chosen_precision
 from ltexpo.encoders.encoded import State
 from ltexpo.encoders.encoder import Computed, Encoder
 from ltexpo.encoders.source import MINILM, digest, model_files, model_folder
@@ -30,15 +31,20 @@ _CHARACTERS_PER_TOKEN = 64
 """A text longer than this many characters a token is cut before it is tokenised; no tokenizer packs more."""
 
 
-class TextSettings(RunSettings):
-    """A transformers model as text encoder."""
+class TextOptions(RunSettings):
+    """How a transformers model encodes texts."""
 
-    model: str = MINILM
-    """'minilm' (extra ltexpo[minilm]), a folder of a saved model, or an id of the Hugging Face hub."""
     pooling: Literal["auto", "mean", "cls"] = "auto"
     """Mean of the tokens' hidden states, or that of the first; auto: as the model's folder notes, else mean."""
     max_tokens: int = Field(128, ge=3)
     """Longer texts are cut here, or at the model's own limit if that is lower, and counted as truncated."""
+
+
+class TextSettings(TextOptions):
+    """A transformers model as text encoder."""
+
+    model: str = MINILM
+    """'minilm' (extra ltexpo[minilm]), a folder of a saved model, or an id of the Hugging Face hub."""
 
 
 class TextEncoder(Encoder):
@@ -69,16 +75,13 @@ class TextEncoder(Encoder):
             self.tokenizer_.save_pretrained(folder)
             write_json({"pooling": self.pooling, "max_tokens": self.max_tokens}, folder / POOLING_FILE)
             if self.head_ is not None:
-                from safetensors.torch import save_file
-
-                save_file({"weight": self.head_.contiguous()}, folder / HEAD_FILE)
+                write_safetensors({"weight": self.head_.cpu().numpy()}, folder / HEAD_FILE)
         return out
 
     @cached_property
     def identity(self) -> str:
         """See `Encoder.identity`."""
-        _, dtype = self._run
-        return digest(model_files(self.folder), self.pooling, self.max_tokens, str(dtype))
+        return digest(model_files(self.folder), self.pooling, self.max_tokens, chosen_precision(self.settings))
 
     @cached_property
     def width(self) -> int:

@@ -15,6 +15,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from ltexpo.config import Settings
 from ltexpo.data.tables import output_folder, read_json, write_json
+from ltexpo.encoders.cache import write_safetensors
 from ltexpo.encoders.encoded import State
 from ltexpo.encoders.encoder import Computed, Encoder
 from ltexpo.encoders.source import digest
@@ -77,12 +78,10 @@ class TfidfEncoder(Encoder):
 
     def write_into(self, folder: Path) -> None:
         """The files of `save`, into a folder that the caller makes appear at once."""
-        from safetensors.numpy import save_file
-
         terms = sorted(self.vocabulary_, key=self.vocabulary_.__getitem__)
         folder.mkdir(exist_ok=True)
         write_json({"settings": self.settings.model_dump(mode="json"), "terms": terms}, folder / CONFIG_FILE)
-        save_file({"idf": self.idf_, "components": self.components_}, folder / WEIGHTS_FILE)
+        write_safetensors({"idf": self.idf_, "components": self.components_}, folder / WEIGHTS_FILE)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

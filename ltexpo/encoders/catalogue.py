@@ -46,8 +46,8 @@ def _is_words(values: "pd.Series[Any]") -> bool:
     given = values.dropna()
     if not (pd.api.types.is_string_dtype(given) or pd.api.types.is_object_dtype(given)) or not len(given):
         return False
-    sample = given.iloc[:1000]
-    lettered = sum(any(part.isalpha() for value in _values(cell) for part in value) for cell in sample)
+    sample = [cell for cell in map(_values, given.iloc[:1000]) if cell]
+    lettered = sum(any(letter.isalpha() for value in cell for letter in value) for cell in sample)
     return 2 * lettered > len(sample)
 
 

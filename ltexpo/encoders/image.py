@@ -124,8 +124,9 @@ class ImageEncoder(Encoder):
     def identity(self) -> str:
         """See `Encoder.identity`."""
         files = model_files(self.folder) if self.folder is not None else [self._checkpoint or Path()]
-        tag = self.settings.pretrained
-        return digest(files, self.config, chosen_precision(self.settings), None if tag is None or Path(tag).is_file() else tag)
+        given = self.settings.pretrained  # a tag decides the preprocessing too, the path of a file decides nothing
+        tag = None if given is None or Path(given).is_file() else given
+        return digest(files, self.config, chosen_precision(self.settings), tag)
 
     @cached_property
     def width(self) -> int:

@@ -73,6 +73,6 @@ def write_vectors(folder: Path, item_ids: pd.Index, encoded: Mapping[str, Encode
     states = {f"{name}_state": words[part.states] for name, part in encoded.items()}
     write_frame(pd.DataFrame({Columns.Item: item_ids, **states}), folder / ITEMS_FILE)
     for name, part in encoded.items():
-        arrays = {"vectors": part.vectors, "mask": part.mask.astype(np.uint8)}
+        arrays: dict[str, npt.NDArray[Any]] = {"vectors": part.vectors, "mask": part.mask.astype(np.uint8)}
         write_safetensors(arrays, folder / f"{name}.safetensors")
     write_json(dict(facts), folder / ENCODE_FILE)

@@ -1,38 +1,23 @@
-"""Settings + the catalogue's texts → an untrained small CLIP and its tokenizer, and the folder that both are kept in.
+"""Settings → an untrained small CLIP, and the folder that it and its tokenizer are kept in.
 
 The model is open_clip's own, so the folder is one of open_clip's: `ImageEncoder.load` reads it, and so does
 open_clip with `local-dir:`.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_model
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 
 from ltexpo.data.tables import replacing, write_json
 from ltexpo.encoders.image import CONFIG_FILE, WEIGHTS_FILE, open_clip
 from ltexpo.encoders.pair_settings import PairModel
+from ltexpo.encoders.wordpiece import END
 
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-_END = _SPECIAL.index("[SEP]")
 MEAN = STD = 0.5
 """Pictures in 0..1 are shifted and scaled by these."""
-
-
-def train_tokenizer(texts: Iterable[str], words: int) -> Tokenizer:
-    """A WordPiece tokenizer, lower case without accents, with the commonest pieces of `texts`."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=words, special_tokens=list(_SPECIAL), show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", _SPECIAL.index("[CLS]")), ("[SEP]", _END)]
-    )
-    return tokenizer
 
 
 def token_ids(tokenizer: Tokenizer, texts: list[str], context: int) -> torch.Tensor:
@@ -54,7 +39,7 @@ def pair_config(settings: PairModel, vocabulary: int) -> dict[str, Any]:
         "text_cfg": {
             "context_length": settings.context, "vocab_size": vocabulary, "hf_tokenizer_name": ".",
             "width": settings.text_width, "heads": max(1, settings.text_width // 32), "layers": settings.text_layers,
-            "pool_type": "eos", "eos_id": _END,
+            "pool_type": "eos", "eos_id": END,
         },
     }
 

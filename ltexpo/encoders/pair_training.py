@@ -27,6 +27,7 @@ from ltexpo.data.tables import output_folder, write_json
 from ltexpo.encoders.augment_image import augment_images
 from ltexpo.encoders.augment_text import BackTranslate, augment_texts
 from ltexpo.encoders.catalogue import join_parts
+from ltexpo.encoders.contrastive import Best, hold_out, info_nce, pace, recalls
 from ltexpo.encoders.device import choose_device, multiplies_bf16
 from ltexpo.encoders.image import picture_bytes
 from ltexpo.encoders.pair_model import (
@@ -35,10 +36,10 @@ from ltexpo.encoders.pair_model import (
     new_model,
     pair_config,
     token_ids,
-    train_tokenizer,
     write_pair,
 )
 from ltexpo.encoders.pair_settings import PairSettings
+from ltexpo.encoders.wordpiece import train_tokenizer
 from ltexpo.errors import TableError
 from ltexpo.progress import track
 
@@ -92,7 +93,7 @@ def train_pair(
     started = time.perf_counter()
     kept, pixels, left_out = _read_pairs(parts, pictures, settings, root, generator)
     products = [parts[row] for row in kept]
-    held = _held_out([part[0] for part in products], settings, generator)
+    held = hold_out([part[0] for part in products], settings.holdout, settings.max_holdout, generator)
     tokenizer = train_tokenizer(
         (join_parts(part) for part, out in zip(products, held, strict=True) if not out), settings.model.words
     )
@@ -101,8 +102,7 @@ def train_pair(
         torch.manual_seed(int(generator.integers(2**31)))
         model = new_model(config)
         trainer = _Trainer(model, tokenizer, settings, generator)
-        epochs = trainer.run(products, pixels, held, back_translate)
-    best = max(range(len(epochs)), key=lambda epoch: epochs[epoch]["recall"])
+        epochs, best = trainer.run(products, pixels, held, back_translate)
     history = {
         "pairs": int((~held).sum()), "held_out": int(held.sum()), "left_out": left_out, "best_epoch": best + 1,
         "epochs": epochs, "settings": settings.model_dump(mode="json"),
@@ -128,15 +128,18 @@ class _Trainer:
         pixels: torch.Tensor,
         held: npt.NDArray[np.bool_],
         back_translate: BackTranslate | None,
-    ) -> list[dict[str, float]]:
-        """Train until recall on `held` rises no more, and leave the best weights in the model."""
+    ) -> tuple[list[dict[str, float]], int]:
+        """Train until recall on `held` rises no more, and leave the best weights in the model.
+
+        Returns each epoch's figures and which was the best, from 0.
+        """
         settings = self.settings
         rows, test = np.flatnonzero(~held), np.flatnonzero(held)
         steps = max(1, len(rows) // settings.batch_size)
         optimizer = torch.optim.AdamW(self._groups(), lr=settings.learning_rate, betas=(0.9, 0.98))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_pace, steps, settings.epochs * steps))
+        schedule = pace(optimizer, steps, settings.epochs * steps)
         epochs: list[dict[str, float]] = []
-        best: dict[str, torch.Tensor] = {}
+        best = Best(settings.patience)
         same = np.unique([join_parts(part) for part in products], return_inverse=True)[1]
         for epoch in track(range(settings.epochs), "train the pair of encoders", total=settings.epochs):
             texts = augment_texts(products, settings.texts, rng=self.generator, back_translate=back_translate)
@@ -156,15 +159,16 @@ class _Trainer:
                     self.model.logit_scale.clamp_(0, math.log(100))
                 total += float(loss.detach())
             text_vectors, image_vectors = self._vectors(products, pixels, test)
-            figures = recalls(text_vectors, image_vectors)
-            epochs.append({"loss": total / steps, **figures, "recall": sum(figures.values()) / 2})
-            log.info("epoch %d: loss %.3f, held-out recall@10 %.3f", epoch + 1, total / steps, epochs[-1]["recall"])
-            if max(epochs, key=lambda one: one["recall"]) is epochs[-1]:
-                best = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-            elif len(epochs) - 1 - max(range(len(epochs)), key=lambda e: epochs[e]["recall"]) >= settings.patience:
+            to_image, to_text = recalls(text_vectors, image_vectors)
+            recall = (to_image + to_text) / 2
+            epochs.append(
+                {"loss": total / steps, "text_to_image": to_image, "image_to_text": to_text, "recall": recall}
+            )
+            log.info("epoch %d: loss %.3f, held-out recall@10 %.3f", epoch + 1, total / steps, recall)
+            if not best.take(recall, self.model):
                 break
-        self.model.load_state_dict(best)
-        return epochs
+        best.restore(self.model)
+        return epochs, best.epoch
 
     def _groups(self) -> list[dict[str, Any]]:
         """Norms, biases and the temperature do not decay."""
@@ -176,11 +180,8 @@ class _Trainer:
         shown = pixels.to(self.device).float() / 255
         seen = augment_images(shown, self.settings.images, self.settings.model.image_size, self.torch_generator)
         images, texts = self._towers(seen, tokens)
-        logits = self.model.logit_scale.exp() * images @ texts.T
-        alike = (same[:, None] == same[None, :]).fill_diagonal_(False).to(self.device)
-        logits = logits.masked_fill(alike, -torch.inf)
-        target = torch.arange(len(logits), device=self.device)
-        return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+        alike = (same[:, None] == same[None, :]).to(self.device)
+        return info_nce(images, texts, self.model.logit_scale.exp(), alike)
 
     def _towers(self, seen: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Unit vectors (B, d) of pictures in 0..1 and of token ids."""
@@ -209,23 +210,6 @@ class _Trainer:
             images.append(image.cpu())
             texts.append(text.cpu())
         return torch.cat(texts), torch.cat(images)
-
-
-def recalls(texts: torch.Tensor, images: torch.Tensor, n: int = 10) -> dict[str, float]:
-    """How often a pair's own picture is among the `n` nearest to its text, and the reverse; (P, d) unit vectors."""
-    scores = texts @ images.T
-    own = scores.diagonal()
-    return {
-        "text_to_image": float(((scores >= own[:, None]).sum(dim=1) <= n).float().mean()),
-        "image_to_text": float(((scores >= own[None, :]).sum(dim=0) <= n).float().mean()),
-    }
-
-
-def _pace(warm: int, total: int, step: int) -> float:
-    """Share of the highest step size: up in a line over `warm` steps, down along a cosine."""
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
 def _read_pairs(
@@ -271,21 +255,3 @@ def _pixels(content: object, root: Path | None, side: int) -> npt.NDArray[np.uin
     except TableError:
         return None
     return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
-
-
-def _held_out(
-    titles: Sequence[str], settings: PairSettings, generator: np.random.Generator
-) -> npt.NDArray[np.bool_]:
-    """Which pairs are held out, (P,): all those of some titles."""
-    _, title = np.unique(np.array(titles, dtype=object).astype(str), return_inverse=True)
-    wanted = min(settings.max_holdout, max(1, round(settings.holdout * len(titles))))
-    size = np.bincount(title)
-    chosen = np.zeros(len(size), dtype=bool)
-    filled = 0
-    for one in generator.permutation(len(size)):
-        if filled + size[one] <= wanted:
-            chosen[one] = True
-            filled += size[one]
-    if not chosen.any() or chosen.all():
-        raise TableError("items: too few different titles to hold some out. A pair of encoders cannot be trained.")
-    return chosen[title]

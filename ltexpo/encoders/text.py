@@ -194,6 +194,11 @@ class TextEncoder(Encoder):
         tokens[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
         return torch.from_numpy(tokens), torch.from_numpy(mask.astype(np.int64))
 
+    def tokens(self, texts: list[str]) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Token ids and attention mask, (B, T) on the CPU, of texts cut at `max_tokens`."""
+        ids = self.tokenizer_(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
+        return self._pad(ids, max(len(row) for row in ids))
+
     def pool(self, tokens: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         """Vectors (B, d) float32, not normalised, of token ids and attention mask (B, T)."""
         device, _ = self._run

@@ -22,11 +22,13 @@ def info_nce(left: torch.Tensor, right: torch.Tensor, scale: torch.Tensor | floa
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
-def recalls(left: torch.Tensor, right: torch.Tensor, n: int = 10) -> tuple[float, float]:
+def recalls(left: torch.Tensor, right: torch.Tensor, n: int | None = None) -> tuple[float, float]:
     """How often a row's partner is among the `n` nearest: right of left, left of right; (P, d) unit vectors.
 
-    A tie counts against the partner, so that vectors which are all the same recall nothing.
+    By default n is 10, or a tenth of the rows where there are fewer than 100. A tie counts against the partner, so
+    that vectors which are all the same recall nothing.
     """
+    n = min(10, max(1, len(left) // 10)) if n is None else n
     scores = left @ right.T
     own = scores.diagonal()
     from_left = (scores >= own[:, None]).sum(dim=1) <= n

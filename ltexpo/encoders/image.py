@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
+_READ_TOGETHER = 64
 _MAX_ASPECT = 20
 """Of a longer strip only the middle is seen: resized by its short side it would fill the memory."""
 
@@ -172,8 +173,11 @@ class ImageEncoder(Encoder):
         return given
 
     def _read(self, contents: Sequence[object], root: Path | None = None) -> list[bytes | State]:
-        with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(partial(picture_bytes, root=root), contents, chunksize=16))
+        def read(begin: int) -> list[bytes | State]:
+            return [picture_bytes(content, root) for content in contents[begin : begin + _READ_TOGETHER]]
+
+        with ThreadPoolExecutor(self._workers) as pool:  # a job for each file would cost more than reading it
+            return [file for files in pool.map(read, range(0, len(contents), _READ_TOGETHER)) for file in files]
 
     def _compute(self, contents: list[bytes]) -> Computed:
         import torch

@@ -164,7 +164,7 @@ class _Trainer:
             epochs.append(
                 {"loss": total / steps, "text_to_image": to_image, "image_to_text": to_text, "recall": recall}
             )
-            log.info("epoch %d: loss %.3f, held-out recall@10 %.3f", epoch + 1, total / steps, recall)
+            log.info("epoch %d: loss %.3f, held-out recall %.3f", epoch + 1, total / steps, recall)
             if not best.take(recall, self.model):
                 break
         best.restore(self.model)

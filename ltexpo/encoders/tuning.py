@@ -76,7 +76,7 @@ def tune_text_encoder(
 ) -> Tuned:
     """Tune a copy of `encoder` on `pairs` (`behaviour_pairs`) and save it to the folder `out`, all or nothing.
 
-    Recall@10 of the partner among the held-out pairs decides when to stop, and the untuned encoder takes part, so what
+    Recall of the partner among the held-out pairs decides when to stop, and the untuned encoder takes part, so what
     is saved is never worse on them. Raises `TableError` when there are fewer than 20 pairs.
     """
     settings = settings or TuneSettings()
@@ -171,7 +171,7 @@ class _Tuner(torch.nn.Module):
                 if settings.method == "adalora":
                     self.model.base_model.update_and_allocate(done)
             recall = self._recall(lefts, rights, test)
-            log.info("epoch %d: held-out recall@10 %.3f, untuned %.3f", epoch + 1, recall, best.values[0])
+            log.info("epoch %d: held-out recall %.3f, untuned %.3f", epoch + 1, recall, best.values[0])
             if not best.take(recall, self):
                 break
         best.restore(self)

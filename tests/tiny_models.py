@@ -29,7 +29,7 @@ def save_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def save_bert(folder: Path, *, max_positions: int = 32, seed: int = 0) -> Path:
+def save_bert(folder: Path, *, max_positions: int = 32, seed: int = 0, spread: float = 0.5) -> Path:
     """A transformers text model of width 16."""
     from ltexpo.encoders.torchvision_ops import ensure_torchvision
 
@@ -40,7 +40,7 @@ def save_bert(folder: Path, *, max_positions: int = 32, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=4 + len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=max_positions, pad_token_id=0, initializer_range=0.5,
+        max_position_embeddings=max_positions, pad_token_id=0, initializer_range=spread,
     )
     BertModel(config).save_pretrained(folder)
     save_tokenizer(folder)

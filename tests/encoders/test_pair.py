@@ -124,37 +124,34 @@ def test_the_best_epoch_is_kept():
 
 
 def partners() -> list[tuple[str, str]]:
-    """Users take a thing of one kind with a thing of another: what the words alone do not say."""
-    rng = np.random.default_rng(0)
-    kinds = {"shirt": "shoe", "dress": "wool", "linen": "long"}
-    words = ("red", "blue", "green", "a", "x", "short")
-    pairs = {
-        (f"{rng.choice(words)} {rng.choice(words)} {kind}", f"{other} {rng.choice(words)} {rng.choice(words)}")
-        for _ in range(120) for kind, other in kinds.items()
-    }
-    return sorted(pairs)
+    """Things of one kind go with things of another, in the same colour: the words alone say only the colour."""
+    kinds = {"shirt": "wool", "dress": "linen", "shoe": "long"}
+    return [
+        pair for kind, other in kinds.items() for colour in ("red", "blue", "green") for more in ("a", "x", "short")
+        for pair in ((f"{colour} {more} {kind}", f"{other} {colour}"), (f"{more} {kind} {colour}", f"{colour} {other}"))
+    ]
 
 
 @pytest.mark.parametrize("method", ["lora", "adalora", "head"])
 def test_tuning_brings_partners_together(method: str, tmp_path: Path):
-    base = TextEncoder(TextSettings(model=str(save_bert(tmp_path / "bert")), device="cpu"))
+    base = TextEncoder(TextSettings(model=str(save_bert(tmp_path / "bert", spread=0.1)), device="cpu"))
     settings = TuneSettings.model_validate({
-        "method": method, "rank": 4, "epochs": 4, "patience": 4, "batch_size": 32, "learning_rate": 0.01,
-        "precision": "fp32", "device": "cpu", "dropout": 0,
+        "method": method, "rank": 8, "epochs": 12, "patience": 12, "batch_size": 18, "precision": "fp32",
+        "learning_rate": 0.01 if method == "lora" else 0.02, "device": "cpu", "dropout": 0, "holdout": 0.2,
     })
     tuned = tune_text_encoder(base, partners(), tmp_path / "tuned", settings, rng=0)
     history = tuned.history
-    assert max(history["recall"]) > history["recall"][0] + 0.05
+    assert max(history["recall"]) > history["recall"][0] + 0.2
     assert history["recall"][history["best_epoch"]] == max(history["recall"])
     assert history["trained_weights"] < sum(value.numel() for value in base.model_.parameters())
     loaded = TextEncoder.load(tmp_path / "tuned")
     assert loaded.pooling == base.pooling
-    texts = [text for pair in partners()[::7] for text in pair]
+    texts = [text for pair in partners() for text in pair]
     before, after = (encoder.encode(texts).vectors for encoder in (base, loaded))
     assert after.shape == before.shape
     together = [(vectors[::2] * vectors[1::2]).sum(axis=1).mean() - (vectors[::2] @ vectors[1::2].T).mean()
                 for vectors in (before, after)]
-    assert together[1] > together[0]
+    assert together[1] > together[0] + 0.05
     assert np.allclose(tuned.encoder.encode(texts).vectors, after, atol=1e-5)
 
 

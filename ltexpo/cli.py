@@ -18,6 +18,7 @@ from ltexpo import __version__
 from ltexpo.config import Settings, documented_yaml, read_settings
 from ltexpo.errors import LtexpoError
 from ltexpo.jobs.demo import DemoJob, run_demo
+from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
@@ -38,6 +39,7 @@ JOBS: dict[str, type[Settings]] = {
     "demo": DemoJob,
     "import": ImportJob,
     "describe": DescribeJob,
+    "encode": EncodeJob,
     "recommend": RecommendJob,
     "rerank": RerankJob,
     "explain": ExplainJob,
@@ -105,6 +107,26 @@ def describe(
 ) -> None:
     """Check a dataset folder and print sizes, time range, tail curve and what is missing."""
     _say_facts(run_describe(read_settings(DescribeJob, config, {"data": data})))
+
+
+@app.command()
+def encode(
+    data: Data = None, out: Out = None,
+    text: Annotated[
+        str | None, typer.Option(help="tfidf, minilm, a model's folder, an id of the Hugging Face hub, or none.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="A model's folder, an architecture of open_clip, or none.")] = None,
+    pretrained: Annotated[str | None, typer.Option(help="With an architecture: a tag or a file of weights.")] = None,
+    train: Annotated[
+        bool | None, typer.Option("--train", help="Train a small pair of encoders on this catalogue and use it.")
+    ] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Turn titles and pictures into vectors: text, image, title (.safetensors), items.parquet, encode.json."""
+    job = read_settings(EncodeJob, config, {
+        "data": data, "out": out, "text": text, "image": image, "pretrained": pretrained, "train": train, "seed": seed,
+    })
+    _say(run_encode(job))
 
 
 @app.command()

@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ltexpo.columns import Columns
 from ltexpo.errors import ColumnError, TableError
@@ -34,8 +36,9 @@ class ImageReport:
 
 
 def load_image(value: object, root: Path | None) -> Image.Image:
-    """The picture behind one cell of the image column (bytes, or a path inside `root`) as RGB.
+    """The picture behind one cell of the image column (bytes, or a path inside `root`) as upright RGB.
 
+    Of an animation, the first frame; what is transparent lies on white; 16-bit greys are scaled, not clipped.
     Raises `TableError` starting with one of the words missing, unreadable, outside.
     """
     source = io.BytesIO(value) if isinstance(value, bytes) else image_path(value, root)
@@ -43,9 +46,24 @@ def load_image(value: object, root: Path | None) -> Image.Image:
         with Image.open(source) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise TableError(f"unreadable: {picture.width}×{picture.height} pixels exceed {MAX_PIXELS}.")
-            return picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            with suppress(Exception):  # a camera's broken notes do not make the picture unreadable
+                ImageOps.exif_transpose(picture, in_place=True)
+            return _rgb(picture)
+    except TableError:
+        raise
+    # Decoders of three dozen formats meet arbitrary bytes here; they fail in more ways than can be listed.
+    except Exception as error:
         raise TableError(f"unreadable: {error}") from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I;16") or picture.mode == "I":
+        # Pillow would clip: everything above 255 of 65,535 would become white.
+        picture = Image.fromarray((np.asarray(picture, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        coloured = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), coloured).convert("RGB")
+    return picture.convert("RGB")
 
 
 def image_path(value: object, root: Path | None) -> Path:

@@ -126,7 +126,7 @@ def write_frame(frame: pd.DataFrame, path: Path, *, metadata: Mapping[str, Any] 
     if metadata:
         noted = {b"ltexpo": json.dumps(dict(metadata), sort_keys=True).encode()}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **noted})
-    with _replacing(path) as beside:
+    with replacing(path) as beside:
         pq.write_table(table, beside, compression="zstd")
     return path
 
@@ -162,7 +162,7 @@ def write_json(value: Any, path: Path) -> Path:
 
 def write_text(text: str, path: Path) -> Path:
     """`text` as UTF-8 at `path`, renamed into place when complete."""
-    with _replacing(path) as beside:
+    with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return path
 
@@ -248,7 +248,8 @@ def _files(folder: Path) -> set[str]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
+    """A scratch file beside `path` to write into; it takes the place of `path` when the block ends without an error."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

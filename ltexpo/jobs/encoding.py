@@ -1,0 +1,177 @@
+"""Dataset folder → the items' vectors: text, image and title (.safetensors), items.parquet and encode.json."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+from pydantic import model_validator
+
+from ltexpo.columns import Columns
+from ltexpo.data.dataset import Dataset
+from ltexpo.data.tables import output_folder
+from ltexpo.encoders.cache import VectorCache
+from ltexpo.encoders.catalogue import item_parts, join_parts, text_columns
+from ltexpo.encoders.encoded import Encoded
+from ltexpo.encoders.encoder import Encoder
+from ltexpo.encoders.image import ImageEncoder, ImageOptions, ImageSettings
+from ltexpo.encoders.item_vectors import write_vectors
+from ltexpo.encoders.pair_settings import PairSettings
+from ltexpo.encoders.text import TextEncoder, TextOptions, TextSettings
+from ltexpo.encoders.tfidf import CONFIG_FILE as TFIDF_FILE
+from ltexpo.encoders.tfidf import TfidfEncoder, TfidfSettings
+from ltexpo.jobs.job import DataJob
+from ltexpo.progress import stage
+
+TFIDF, NONE = "tfidf", "none"
+TFIDF_FOLDER, PAIR_FOLDER = "tfidf", "pair"
+
+
+class EncodeJob(DataJob):
+    """Settings of 'ltexpo encode'."""
+
+    out: Path
+    """Folder to write text.safetensors, image.safetensors, title.safetensors (each with vectors (items, width) float32
+    and a mask), items.parquet (the order of the rows, and each row's state) and encode.json to."""
+    text: str = TFIDF
+    """tfidf: fitted on this catalogue; minilm (extra ltexpo[minilm]); the folder of a saved model; an id of the Hugging
+    Face hub; or none."""
+    image: str = NONE
+    """The folder of an open_clip model, e.g. the pair/ of an earlier run; an architecture; hf-hub:OWNER/NAME; or
+    none."""
+    pretrained: str | None = None
+    """With an architecture: the tag of its weights, or a file of weights."""
+    train: bool = False
+    """Train a small pair of encoders on the catalogue's own texts and pictures, use it, and keep it in OUT/pair."""
+    titles: bool | None = None
+    """Also encode the texts with the image model's own text tower, so that they can be compared with pictures; null:
+    only with train, for large models take long over it."""
+    columns: tuple[str, ...] | None = None
+    """Columns that make up an item's text; null: title, brand, category and every further column of words."""
+    cache: Path | None = None
+    """Folder that keeps vectors between runs; null: OUT.cache. It may be deleted at any time."""
+    text_options: TextOptions = TextOptions()
+    """How a transformers model runs."""
+    image_options: ImageOptions = ImageOptions()
+    """How an open_clip model runs."""
+    tfidf: TfidfSettings = TfidfSettings()
+    """TF-IDF and its projection."""
+    pair: PairSettings = PairSettings()
+    """Training of the pair."""
+
+    @model_validator(mode="after")
+    def _one_image_model(self) -> Self:
+        if self.train and self.image != NONE:
+            raise ValueError("train makes the image model; give no other with 'image'")
+        if self.text == NONE and self.image == NONE and not self.train:
+            raise ValueError("nothing is to be encoded; give 'text' or 'image'")
+        return self
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    """What was encoded, name by name; prints as a table."""
+
+    encoded: dict[str, Encoded]
+    seconds: dict[str, float]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each name: width, items with and without a vector, contents computed, seconds, and the states."""
+        rows: list[dict[str, Any]] = [
+            {
+                "vectors": name, "width": part.vectors.shape[1], "items": int(part.mask.sum()),
+                "masked": int((~part.mask).sum()), "computed": part.computed, "seconds": round(self.seconds[name], 1),
+                "states": ", ".join(f"{count:,} {state}" for state, count in part.counts().items()),
+            }
+            for name, part in self.encoded.items()
+        ]
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return self.to_pandas().to_string(index=False)
+
+
+def run_encode(job: EncodeJob) -> EncodeResult:
+    """Encode and write, all or nothing; what an earlier or a killed run encoded is taken from the cache."""
+    inputs = (job.data, _as_path(job.text), _as_path(job.image), job.cache)
+    with output_folder(job.out, verb="encode", inputs=inputs) as folder:
+        dataset = Dataset.load(job.data)
+        items = dataset.items
+        cells = items[Columns.Image].to_list() if Columns.Image in items.columns else [None] * len(items)
+        columns = text_columns(items, job.columns)
+        parts = item_parts(items, columns)
+        texts: list[object] = [join_parts(part) for part in parts]
+        pictures = _image_encoder(job, parts, cells, dataset.root, folder)
+        words = _text_encoder(job, texts, folder)
+        cache = VectorCache(job.cache or job.out.with_name(job.out.name + ".cache"))
+        runs: dict[str, tuple[Encoder, Encoded, float]] = {}
+        if words is not None:
+            # TF-IDF is faster than its cache.
+            runs["text"] = _timed(words, texts, None if isinstance(words, TfidfEncoder) else cache)
+        if pictures is not None:
+            started = time.perf_counter()
+            encoded = pictures.encode(cells, root=dataset.root, cache=cache)
+            runs["image"] = (pictures, encoded, time.perf_counter() - started)
+            if job.train if job.titles is None else job.titles:
+                runs["title"] = _timed(pictures.titles, texts, cache)
+        ids = items[Columns.Item].to_list()
+        facts = {
+            "items": len(items), "columns": columns, "seed": job.seed,
+            "vectors": {
+                name: {
+                    "identity": encoder.identity, "width": encoder.width, "states": part.counts(),
+                    "first_of_each_state": part.first_of_each(ids), "settings": _settings_of(job, name),
+                }
+                for name, (encoder, part, _) in runs.items()
+            },
+        }
+        encoded_by_name = {name: part for name, (_, part, _) in runs.items()}
+        write_vectors(folder, pd.Index(ids), encoded_by_name, facts)
+    return EncodeResult(encoded_by_name, {name: seconds for name, (_, _, seconds) in runs.items()})
+
+
+def _timed(encoder: Encoder, texts: list[object], cache: VectorCache | None) -> tuple[Encoder, Encoded, float]:
+    started = time.perf_counter()
+    encoded = encoder.encode(texts, cache=cache)
+    return encoder, encoded, time.perf_counter() - started
+
+
+def _image_encoder(
+    job: EncodeJob, parts: list[tuple[str, ...]], cells: list[object], root: Path | None, folder: Path
+) -> ImageEncoder | None:
+    options = job.image_options.model_dump()
+    if job.train:
+        from ltexpo.encoders.pair_training import train_pair  # brings torch
+
+        train_pair(parts, cells, job.pair, root=root, rng=job.seed).write_into(folder / PAIR_FOLDER)
+        return ImageEncoder(ImageSettings(model=str(folder / PAIR_FOLDER), **options))
+    if job.image == NONE:
+        return None
+    return ImageEncoder(ImageSettings(model=job.image, pretrained=job.pretrained, **options))
+
+
+def _text_encoder(job: EncodeJob, texts: list[object], folder: Path) -> Encoder | None:
+    if job.text == NONE:
+        return None
+    if job.text == TFIDF:
+        with stage("fit TF-IDF"):
+            fitted = TfidfEncoder(job.tfidf).fit(texts, rng=job.seed)
+        fitted.write_into(folder / TFIDF_FOLDER)
+        return fitted
+    if (Path(job.text) / TFIDF_FILE).is_file():
+        return TfidfEncoder.load(job.text)
+    return TextEncoder(TextSettings(model=job.text, **job.text_options.model_dump()))
+
+
+def _settings_of(job: EncodeJob, name: str) -> dict[str, Any]:
+    if name == "text":
+        options = job.tfidf if job.text == TFIDF else job.text_options
+        return {"text": job.text, **options.model_dump(mode="json")}
+    made = {"image": PAIR_FOLDER} if job.train else {"image": job.image, "pretrained": job.pretrained}
+    return {**made, **job.image_options.model_dump(mode="json")}
+
+
+def _as_path(name: str) -> Path | None:
+    """The folder that a setting names, if it is one: a job must not write over its own model."""
+    return Path(name) if Path(name).is_dir() else None

@@ -1,0 +1,116 @@
+"""'ltexpo encode' from end to end: what it writes, what a second run does, what it refuses."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from tiny_models import AWKWARD, BROKEN, save_bert, save_clip
+
+from ltexpo.cli import main
+from ltexpo.data import Dataset
+from ltexpo.data.tables import read_frame, read_json
+from ltexpo.encoders import ImageEncoder, ItemVectors, TfidfEncoder
+from ltexpo.jobs.encoding import EncodeJob, run_encode
+
+pytest.importorskip("torch", reason="extra 'model' is not installed")
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/ with 60 awkward products, and the folders bert/ and clip/."""
+    folder = tmp_path_factory.mktemp("encode")
+    (folder / "data" / "images").mkdir(parents=True)
+    pictures = {**AWKWARD, **BROKEN}
+    for name, content in pictures.items():
+        (folder / "data" / "images" / name).write_bytes(content)
+    (folder / "data" / "images" / "empty.jpg").write_bytes(b"")
+    good, names = sorted(AWKWARD), sorted(pictures)
+    images = [f"images/{names[n]}" if n < len(names) else f"images/{good[n % len(good)]}" for n in range(56)]
+    titles = [f"red shirt {n}" for n in range(56)]
+    titles[:5] = ["", "👗 " * 30, "فستان", "long dress " * 1_000, "\u200b"]
+    items = pd.DataFrame({
+        "item_id": [f"i{n:02d}" for n in range(60)], "title": [*titles, "a", "b", "c", "d"],
+        "colour": ["red", "blue", None] * 20,
+        "image": [*images, None, "images/none.jpg", "../x.jpg", "images/empty.jpg"],
+    })
+    Dataset.of(items, root=folder / "data").save(folder / "made")
+    shutil.move(folder / "data" / "images", folder / "made" / "images")
+    save_bert(folder / "bert")
+    save_clip(folder / "clip")
+    return folder
+
+
+def encode(room: Path, out: str, **settings: object) -> ItemVectors:
+    run_encode(EncodeJob.model_validate({"data": room / "made", "out": room / out, **settings}))
+    return ItemVectors.load(room / out)
+
+
+def test_without_any_model_the_texts_are_projected(room: Path):
+    vectors = encode(room, "plain")
+    assert list(vectors.vectors) == ["text"]
+    assert vectors.facts["columns"] == ["title", "colour"]
+    again = TfidfEncoder.load(room / "plain" / "tfidf").encode(["red shirt 9, red"]).vectors
+    assert np.allclose(again, vectors.of("text", ["i09"])[0], atol=1e-5)
+
+
+def test_saved_models_encode_and_every_row_is_accounted_for(room: Path):
+    given = {"text": str(room / "bert"), "image": str(room / "clip"), "titles": True}
+    vectors = encode(room, "models", **given)
+    facts = vectors.facts["vectors"]
+    assert {name: facts[name]["width"] for name in facts} == {"text": 16, "image": 12, "title": 12}
+    assert all(sum(facts[name]["states"].values()) == 60 for name in facts)
+    broken = len(BROKEN) + 1  # and the file without a byte
+    assert facts["image"]["states"] == {"ok": 51, "absent": 1, "missing": 1, "outside": 1, "unreadable": broken}
+    assert facts["text"]["states"] == {"ok": 58, "truncated": 2}  # without a title there is still a colour
+    assert facts["image"]["first_of_each_state"]["missing"] == "i57"
+    states = read_frame(room / "models" / "items.parquet")
+    assert (states["image_state"].isin(["ok"]) == vectors.masks["image"]).all()
+    assert (room / "models.cache").is_dir()
+    second = run_encode(EncodeJob.model_validate({"data": room / "made", "out": room / "models", **given}))
+    assert second.encoded["text"].computed == 0
+    assert second.encoded["image"].computed == broken  # tried again
+    assert np.array_equal(second.encoded["image"].vectors, vectors.vectors["image"])
+    assert "unreadable" in str(second)
+
+
+def test_train_makes_a_pair_that_a_later_run_takes_up(room: Path):
+    config = room / "train.yaml"
+    config.write_text(yaml.safe_dump({"pair": {
+        "model": {"width": 8, "image_size": 32, "image_model": "test_resnet", "words": 100, "context": 12,
+                  "text_width": 32, "text_layers": 1},
+        "epochs": 1, "batch_size": 16, "device": "cpu",
+    }}))
+    with pytest.raises(SystemExit) as done:
+        main(["encode", "--data", str(room / "made"), "--out", str(room / "own"), "--train", "--config", str(config)])
+    assert done.value.code == 0
+    vectors = ItemVectors.load(room / "own")
+    assert set(vectors.vectors) == {"text", "image", "title"}
+    assert read_json(room / "own" / "pair" / "training.json")["left_out"]["picture not readable"] >= len(BROKEN)
+    later = encode(room, "later", text="none", image=str(room / "own" / "pair"))
+    assert np.array_equal(later.vectors["image"], vectors.vectors["image"])
+    assert ImageEncoder.load(room / "own" / "pair").width == 8
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    ("--text none", "nothing is to be encoded"),
+    ("--train --image clip", "give no other with 'image'"),
+    ("--text ./nowhere", "no such folder"),
+    ("--image nowhere", "neither a folder nor an architecture"),
+    ("--image ViT-B-32", "without weights"),
+    ("--image clip --pretrained openai", "brings its own weights"),
+    ("--text clip", "config.json"),
+])
+def test_wrong_settings_are_refused_in_a_line(
+    room: Path, words: str, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(room)
+    with pytest.raises(SystemExit) as refused:
+        main(["encode", "--data", "made", "--out", "refused", *words.split()])
+    assert refused.value.code == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert not (room / "refused").exists()

@@ -46,7 +46,7 @@ def _words(items: pd.DataFrame, max_share: float) -> Csr:
 def _attribute_values(items: pd.DataFrame, max_share: float) -> Csr:
     blocks = [csr((len(items), 0), dtype=np.float32)]
     for column in items.columns:
-        if column in _NOT_ATTRIBUTES or not _is_attribute(items[column]):
+        if not is_attribute(items, column):
             continue
         given = items[column].reset_index(drop=True).explode().dropna().astype(str)
         given = given.str.split(_PATH).explode()
@@ -67,5 +67,9 @@ def _most(items: pd.DataFrame, max_share: float) -> int:
     return max(_ALWAYS_FEW, int(max_share * len(items)))
 
 
-def _is_attribute(values: "pd.Series[Any]") -> bool:
-    return not (pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values))
+def is_attribute(items: pd.DataFrame, column: str) -> bool:
+    """Whether a column of the catalogue is one: not text, picture, price, time or a fraction."""
+    values: pd.Series[Any] = items[column]
+    return column not in _NOT_ATTRIBUTES and not (
+        pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values)
+    )

@@ -88,6 +88,15 @@ class CandidateFeatures:
         self.demand_ = np.asarray(heat if demand is None else np.maximum(demand, 1e-9), dtype=np.float32)
         return self
 
+    def adopt(self, history: History) -> Self:
+        """Answer for the users of `history`, another one over the same items; what was learnt of items stays.
+
+        For visitors of today, and for baskets cut in two: see `baskets`.
+        """
+        self.history_ = history
+        self.blend.adopt(history)
+        return self
+
     def table(self, users: npt.NDArray[np.int64], *, skip: Csr | None = None) -> Candidates:
         """Candidates of `users` (B,) codes with a history; nothing stored in `skip` (B, I) is among them."""
         history, pair = self.history_, self.settings.pair

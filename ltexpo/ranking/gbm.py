@@ -104,28 +104,39 @@ class Gbm:
 
     def raw(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Mean of the boosters' scores (n,): log-odds, log-counts, or for lambdarank a number that only orders."""
-        return np.asarray(self._each(features).mean(axis=0))
+        return np.asarray(self.raw_each(features).mean(axis=0))
 
     def score(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """P(outcome) of each row (n,), or the expected count for poisson; follows `raw` in order."""
         raw = self.raw(features)
         return np.exp(raw) if self.calibration_ is None else self.calibration_(expit(raw))
 
-    def score_unseen(self, features: pd.DataFrame, group: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """`score` (n,) by the booster that did not learn from the row's group, or by all where none did.
+    def raw_each(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """`raw` of each booster (bags, n)."""
+        table = self._table(features)
+        return np.stack([
+            booster.predict(table, raw_score=True, num_threads=self.settings.threads) for booster in self.boosters_
+        ])
 
-        For features of training rows that another model is to learn from. Raises `ConfigError` on a loaded model.
+    def score_unseen(self, features: pd.DataFrame, group: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """`score` (n,) from `raw_unseen`: for features of training rows that another model is to learn from."""
+        raw = self.raw_unseen(features, group)
+        return np.exp(raw) if self.calibration_ is None else self.calibration_(expit(raw))
+
+    def raw_unseen(self, features: pd.DataFrame, group: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """`raw` (n,) by the booster that did not learn from the row's group, or by all where none did.
+
+        Raises `ConfigError` on a loaded model.
         """
         if not hasattr(self, "folds_"):
             raise ConfigError("a loaded ranker does not know which groups it learnt from. Use the one that was fitted.")
         fold = self.folds_.reindex(np.asarray(group)).fillna(-1).to_numpy(dtype=np.int64)
-        each = self._each(features)
-        raw = np.where(fold < 0, each.mean(axis=0), each[np.maximum(fold, 0), np.arange(len(fold))])
-        return np.exp(raw) if self.calibration_ is None else self.calibration_(expit(raw))
+        each = self.raw_each(features)
+        return np.where(fold < 0, each.mean(axis=0), each[np.maximum(fold, 0), np.arange(len(fold))])
 
     def score_std(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Standard deviation (n,) of the boosters' scores: how much a score hangs on who was in the training set."""
-        each = self._each(features)
+        each = self.raw_each(features)
         if self.calibration_ is None:
             return np.asarray(np.exp(each).std(axis=0, ddof=1))
         calibrated = np.stack([self.calibration_(expit(one)) for one in each])
@@ -154,10 +165,7 @@ class Gbm:
     def save(self, folder: Path) -> None:
         """Write config.json and one LightGBM text per booster into `folder`, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
-        calibration = None if self.calibration_ is None else {
-            "score": self.calibration_.score.tolist(), "probability": self.calibration_.probability.tolist(),
-            "means": self.calibration_.means, "pairs": self.calibration_.pairs, "events": self.calibration_.events,
-        }
+        calibration = None if self.calibration_ is None else calibration_record(self.calibration_)
         config = {"settings": self.settings.model_dump(), "features": self.features_, "calibration": calibration}
         (folder / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         for path, booster in zip(self._paths(folder), self.boosters_, strict=True):
@@ -174,9 +182,7 @@ class Gbm:
         model = cls(GbmSettings(**config["settings"]))
         model.features_ = config["features"]
         given = config["calibration"]
-        model.calibration_ = None if given is None else Calibration(
-            np.array(given["score"]), np.array(given["probability"]), given["means"], given["pairs"], given["events"]
-        )
+        model.calibration_ = None if given is None else calibration_from(given)
         model.boosters_ = [lightgbm.Booster(model_file=path) for path in model._paths(folder)]
         return model
 
@@ -192,11 +198,19 @@ class Gbm:
             )
         return features[self.features_].to_numpy(dtype=np.float32)
 
-    def _each(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
-        table = self._table(features)
-        return np.stack([
-            booster.predict(table, raw_score=True, num_threads=self.settings.threads) for booster in self.boosters_
-        ])
+
+def calibration_record(calibration: Calibration) -> dict[str, Any]:
+    """Plain values, JSON-ready."""
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(calibration).items()
+    }
+
+
+def calibration_from(record: Mapping[str, Any]) -> Calibration:
+    """The calibration that `calibration_record` wrote down."""
+    return Calibration(**{
+        name: np.array(value) if isinstance(value, list) else value for name, value in record.items()
+    })
 
 
 def _boost(

@@ -12,7 +12,9 @@ from ltexpo.ranking.gbm import Gbm, GbmSettings
 FAST = {"bags": 3, "max_rounds": 60, "patience": 15, "learning_rate": 0.15, "min_rows": 20, "feature_share": 1.0}
 
 
-def _made(n_groups: int = 200, size: int = 15, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+def _made(
+    n_groups: int = 200, size: int = 15, seed: int = 0
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
     """Features (two that matter, one that does not), true probability, outcome, group."""
     rng = np.random.default_rng(seed)
     features = pd.DataFrame(rng.normal(size=(n_groups * size, 3)), columns=["taste", "price", "noise"])

@@ -18,7 +18,7 @@ from ltexpo.ranking.pool import PoolSettings
 from ltexpo.ranking.rolling import Rolled, RollingSettings, roll
 
 TREES = GbmSettings(objective="poisson", bags=2, max_rounds=30, patience=10, learning_rate=0.2)
-SETTINGS = RollingSettings(days=2, min_users=20, max_users=150, demand=DemandSettings(trees=TREES))
+SETTINGS = RollingSettings(days=2, min_users=20, max_users=150, max_baskets=80, demand=DemandSettings(trees=TREES))
 FEATURES = FeatureSettings(pool=PoolSettings(best=40, demanded=20))
 COLUMNS = [Columns.Item, Columns.Title, "brand", "category"]
 
@@ -56,7 +56,7 @@ def test_what_happened_on_a_label_day_or_later_is_not_in_its_features(shop: Shop
     rows = swapped.index.isin(on_day.index)
     swapped.loc[rows, Columns.Item] = np.random.default_rng(1).permutation(swapped.loc[rows, Columns.Item].to_numpy())
     other = _rolled(shop, swapped).days[0]
-    assert (other.users == first.users).all()
+    assert (other.user_ids == first.user_ids).all()
     mine, theirs = (
         day.candidates.features.drop(columns=["i_demand", "r_alike"]).assign(
             user=day.candidates.user, item=day.candidates.item
@@ -78,7 +78,7 @@ def test_outcomes_are_what_users_took_on_the_day(shop: Shop, rolled: Rolled):
                             & (shop.dataset.events[Columns.Timestamp].dt.floor("D") == one.day)]
         assert taken.sum() <= len(acted.drop_duplicates([Columns.User, Columns.Item]))
         assert 0 < one.outcome.sum() <= taken.sum()
-        assert len(one.users) <= SETTINGS.max_users
+        assert len(one.user_ids) <= SETTINGS.max_users
     assert rolled.days[0].day < rolled.days[1].day
 
 

@@ -132,7 +132,7 @@ class Gbm:
             raise ConfigError("a loaded ranker does not know which groups it learnt from. Use the one that was fitted.")
         fold = self.folds_.reindex(np.asarray(group)).fillna(-1).to_numpy(dtype=np.int64)
         each = self.raw_each(features)
-        return np.where(fold < 0, each.mean(axis=0), each[np.maximum(fold, 0), np.arange(len(fold))])
+        return np.asarray(np.where(fold < 0, each.mean(axis=0), each[np.maximum(fold, 0), np.arange(len(fold))]))
 
     def score_std(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Standard deviation (n,) of the boosters' scores: how much a score hangs on who was in the training set."""
@@ -208,9 +208,9 @@ def calibration_record(calibration: Calibration) -> dict[str, Any]:
 
 def calibration_from(record: Mapping[str, Any]) -> Calibration:
     """The calibration that `calibration_record` wrote down."""
-    return Calibration(**{
-        name: np.array(value) if isinstance(value, list) else value for name, value in record.items()
-    })
+    return Calibration(
+        np.array(record["score"]), np.array(record["probability"]), record["means"], record["pairs"], record["events"]
+    )
 
 
 def _boost(

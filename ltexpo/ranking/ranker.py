@@ -88,13 +88,15 @@ class Ranker:
 
     def score(self, features: pd.DataFrame, in_tail: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """P(taken) of each candidate (n,); `in_tail` (n,) marks tail and new items."""
-        raws = [model.raw(features) for model in (self.click_, self.order_, self.tail_)]
-        return self._calibrated(self._sums(*raws, in_tail), in_tail)
+        click, order, tail = (model.raw(features) for model in (self.click_, self.order_, self.tail_))
+        return self._calibrated(self._sums(click, order, tail, in_tail), in_tail)
 
     def score_std(self, features: pd.DataFrame, in_tail: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """Standard deviation (n,) of `score` over the boosters."""
         each = zip(*(model.raw_each(features) for model in (self.click_, self.order_, self.tail_)), strict=True)
-        scores = [self._calibrated(self._sums(*raws, in_tail), in_tail) for raws in each]
+        scores = [
+            self._calibrated(self._sums(click, order, tail, in_tail), in_tail) for click, order, tail in each
+        ]
         return np.asarray(np.std(scores, axis=0, ddof=1))
 
     def save(self, folder: Path) -> None:

@@ -122,7 +122,8 @@ class CandidateFeatures:
         own = pd.DataFrame({name: np.asarray(values, dtype=np.float32) for name, values in columns.items()})
         of_item = pd.DataFrame({name: self.item_[name].to_numpy()[item] for name in self.item_.columns})
         of_pair = pair_features(
-            latest, pool.pairs, self.items_, vectors=self.vectors, columns=self.settings.item.heat_columns
+            latest, pool.pairs, self.items_, vectors=self.vectors, columns=self.settings.item.heat_columns,
+            order=bool(self.settings.item.order_windows),
         )
         return Candidates(user, item, pd.concat([own, of_item, of_pair], axis=1))
 

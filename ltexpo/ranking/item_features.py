@@ -26,7 +26,8 @@ class ItemFeatureSettings(Settings):
     heat_neighbours: int = 20
     """The heat of this many most alike items with interactions is a feature, for each kind of vector."""
     order_windows: tuple[int, ...] = (21, 101)
-    """Heat of the items beside it in catalogue order (ids are often given in order of arrival); empty: left out."""
+    """Heat of the items beside it in catalogue order; empty: that order says nothing and no feature is made of it.
+    Shops give ids in order of arrival; ids that a data set was given afterwards may even tell its future."""
 
 
 def item_features(
@@ -56,7 +57,8 @@ def item_features(
     np.minimum.at(last, history.item, age)
     columns["i_first"] = np.where(np.isfinite(first), first, np.nan)
     columns["i_last"] = np.where(np.isfinite(last), last, np.nan)
-    columns["i_place"] = np.arange(n) / max(n - 1, 1)
+    if settings.order_windows:
+        columns["i_place"] = np.arange(n) / max(n - 1, 1)
     names = settings.heat_columns
     for column in heat_columns(items) if names is None else names:
         code = pd.factorize(items[column])[0]
@@ -119,4 +121,4 @@ def _log_share(
 ) -> npt.NDArray[np.float64]:
     """Shares keep their meaning when there are more days or more customers; the log evens them out."""
     whole = float(amount.sum()) if total is None else total
-    return np.asarray(np.log1p(amount * (_PER / max(whole, 1e-9))))
+    return np.asarray(np.log1p(np.maximum(amount, 0) * (_PER / max(whole, 1e-9))))

@@ -66,11 +66,13 @@ class Latest:
 def pair_features(
     latest: Latest, pairs: Csr, items: pd.DataFrame, *,
     vectors: Mapping[str, npt.NDArray[np.float32]] | None = None, columns: Sequence[str] | None = None,
+    order: bool = True,
 ) -> pd.DataFrame:
     """One row per stored entry of `pairs` (B, I), in its order, float32.
 
     items: the catalogue in code order; vectors: name → (I, d), rows of length 1, or 0 where the item has none;
-    `columns` of items to compare, none: every attribute that holds one value. Each runs over the user's latest
+    `columns` of items to compare, none: every attribute that holds one value; `order`: whether catalogue order says
+    anything. Each runs over the user's latest
     interactions:
 
     `p_same` (how many are with this item), `p_same_age` (days since, −1: never), `p_near` (smallest distance in
@@ -90,7 +92,7 @@ def pair_features(
     titles = ["p_same", "p_same_age", "p_near"]
     for name in names:
         titles += [f"p_{name}", f"p_{name}_last"]
-    frame = {title: same[:, at] for at, title in enumerate(titles)}
+    frame = {title: same[:, at] for at, title in enumerate(titles) if order or title != "p_near"}
     for name, matrix in (vectors or {}).items():
         found = np.empty((len(item), 3), dtype=np.float32)
         _cosines(latest.start, latest.item, latest.weight, latest.last, row, item, matrix, found)

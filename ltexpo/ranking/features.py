@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ltexpo.columns import Tier
 from ltexpo.config import Settings
 from ltexpo.errors import TableError
 from ltexpo.ranking.blend import Blend, mixed
@@ -45,6 +46,10 @@ class Candidates:
     def outcome(self, taken: Csr) -> npt.NDArray[np.int8]:
         """(n,) 1 where `taken` (B, I) stores the candidate."""
         return np.asarray(csr(taken)[self.user, self.item]).ravel().astype(bool).astype(np.int8)
+
+    def in_tail(self, tier: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+        """(n,) whether each is a tail or new item by `tier` (I,) that is not among the user's latest interactions."""
+        return np.asarray((tier[self.item] != Tier.Head) & (self.features["p_same"].to_numpy() == 0))
 
 
 class CandidateFeatures:
@@ -114,7 +119,7 @@ class CandidateFeatures:
         weights = dict(zip(parts, self.blend.weights_, strict=True))
         columns["s_blend"] = at_pairs(mixed(parts, weights), user, item)
         columns["i_demand"] = np.log(self.demand_)[item]
-        columns["i_tail"], columns["i_new"] = (self.tier_ == "tail")[item], (self.tier_ == "new")[item]
+        columns["i_tail"], columns["i_new"] = (self.tier_ == Tier.Tail)[item], (self.tier_ == Tier.New)[item]
         columns["r_alike"] = _missing_zeros(at_pairs(pool.alike_rank, user, item))
         columns |= {name: values[user] for name, values in _user_features(history, users).items()}
         if "price" in self.items_.columns:

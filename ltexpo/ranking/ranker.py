@@ -87,7 +87,11 @@ class Ranker:
         return self
 
     def score(self, features: pd.DataFrame, in_tail: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """P(taken) of each candidate (n,); `in_tail` (n,) marks tail and new items."""
+        """P(taken) of each candidate (n,); `in_tail` (n,) as `Candidates.in_tail` gives it.
+
+        What a user has already is left to the first two models even in the tail: a cut basket holds nothing twice, so
+        that `tail` would learn that nobody buys again.
+        """
         click, order, tail = (model.raw(features) for model in (self.click_, self.order_, self.tail_))
         return self._calibrated(self._sums(click, order, tail, in_tail), in_tail)
 

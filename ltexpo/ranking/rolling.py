@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from ltexpo.columns import Columns, Tier
+from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import SplitError
@@ -67,8 +67,8 @@ class LabelDay:
 
     @property
     def in_tail(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether each candidate is a tail or new item."""
-        return np.asarray((self.tier != Tier.Head)[self.candidates.item])
+        """(n,) tail and new items that are not among the user's latest: see `Ranker.score`."""
+        return self.candidates.in_tail(self.tier)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def _day(seed: int, users: int = 150, size: int = 20) -> LabelDay:
     item = np.tile(np.arange(N_ITEMS), users)
     user = np.repeat(np.arange(users), size)
     features = pd.DataFrame(rng.normal(size=(users * size, 3)).astype(np.float32), columns=["taste", "kin", "noise"])
+    features["p_same"] = (rng.random(len(features)) < 0.1).astype(np.float32)
     tier = np.where(np.arange(N_ITEMS) < 10, Tier.Head, Tier.Tail).astype(object)
     cause = np.where(tier[item] == Tier.Head, features["taste"], features["kin"] - 1.5)
     outcome = (rng.random(len(user)) < 1 / (1 + np.exp(2 - 1.5 * cause))).astype(np.int8)
@@ -82,6 +83,12 @@ def test_probabilities_of_head_and_tail_hold_on_another_day(ranker: Ranker):
         top = kind & (score > np.quantile(score[kind], 0.9))
         assert day.outcome[top].mean() > 2 * day.outcome[kind].mean()
         assert score[top].mean() == pytest.approx(day.outcome[top].mean(), rel=0.3)
+
+
+def test_what_the_user_has_already_gets_no_second_opinion():
+    day = _day(0)
+    has = day.candidates.features["p_same"].to_numpy() > 0
+    assert (day.in_tail == ((day.candidates.item >= 10) & ~has)).all()
 
 
 def test_baskets_teach_the_tail_model_alone(ranker: Ranker):

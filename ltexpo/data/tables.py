@@ -140,7 +140,7 @@ def write_batches(
     """
     # a column of many different numbers gains nothing from a dictionary
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    with _replacing(path) as beside:
+    with replacing(path) as beside:
         try:
             with pq.ParquetWriter(
                 beside, schema, compression="zstd", store_schema=False, use_dictionary=coded

@@ -41,6 +41,12 @@ class Blend(Scorer):
         self.weights_ = np.array([self.weights[scorer.name] for scorer in self.scorers])
         return self
 
+    def adopt(self, history: History) -> Self:
+        """See `Scorer.adopt`."""
+        for scorer in self.scorers:
+            scorer.adopt(history)
+        return self
+
     def parts(self, users: npt.NDArray[np.int64], *, skip: Csr | None = None) -> dict[str, Csr]:
         """Each component's best `pool` items of each user, the best scored 1: name → CSR (B, I)."""
         return {scorer.name: scaled_to_best(scorer.score(users, self.pool, skip=skip)) for scorer in self.scorers}

@@ -47,6 +47,7 @@ def fit_calibration(
     *,
     attention: npt.NDArray[Any] | None = None,
     counts: npt.NDArray[Any] | None = None,
+    by_events: bool = False,
     means: str,
 ) -> Calibration:
     """Isotonic regression of outcome / attention on score with weights attention.
@@ -55,7 +56,8 @@ def fit_calibration(
     position-based model P(click) = attention · P(click | examined) (Richardson et al. 2007) this is the weighted
     least-squares estimate of the second factor; pairs that were not part of a list have attention 1. Pairs are first
     put into at most 100 bins of equal attention, each smoothed by one examination at the overall rate, which keeps
-    probabilities off 0 and 1.
+    probabilities off 0 and 1. `by_events`: half of the bins' edges follow events instead, for pools in which few pairs
+    at the top hold most of them.
     """
     scores = np.asarray(scores, dtype=np.float64)
     each = np.ones(len(scores)) if counts is None else np.asarray(counts, dtype=np.float64)
@@ -64,8 +66,11 @@ def fit_calibration(
     overall = (clicks.sum() + 0.5) / (weight.sum() + 1.0)
     order = np.argsort(scores, kind="stable")
     mass = np.cumsum(weight[order])
+    place = (mass - weight[order] / 2) / mass[-1]
+    if by_events and clicks.sum() > 0:
+        place = (place + (np.cumsum(clicks[order]) - clicks[order] / 2) / clicks.sum()) / 2
     # Equal scores share a bin, or one score would have two probabilities.
-    level = np.floor(_BINS * (mass - weight[order] / 2) / mass[-1]).astype(np.int64)
+    level = np.floor(_BINS * place * (1 - 1e-12)).astype(np.int64)
     sorted_scores = scores[order]
     first_of_score = np.searchsorted(sorted_scores, sorted_scores, side="left")
     bins = np.unique(level[first_of_score], return_inverse=True)[1]

@@ -58,7 +58,11 @@ class Content(Scorer):
             (np.ones(len(asked)), (asked, np.arange(len(asked)))), shape=(len(items), len(asked)), dtype=np.float32
         )
         self.neighbours_ = csr(place @ rows, dtype=np.float32).sorted_indices()
-        self.profiles_ = history.profiles(settings.profile_half_life)
+        return self.adopt(history)
+
+    def adopt(self, history: History) -> Self:
+        """See `Scorer.adopt`."""
+        self.profiles_ = history.profiles(self.settings.profile_half_life)
         return self
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:

@@ -54,7 +54,11 @@ class Cooccurrence(Scorer):
         self.neighbours_ = top_rows(
             csr((similarity, pairs.indices, pairs.indptr), shape=pairs.shape), settings.neighbours
         )
-        self.profiles_ = history.profiles(settings.profile_half_life)
+        return self.adopt(history)
+
+    def adopt(self, history: History) -> Self:
+        """See `Scorer.adopt`."""
+        self.profiles_ = history.profiles(self.settings.profile_half_life)
         return self
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:

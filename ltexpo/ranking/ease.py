@@ -58,7 +58,11 @@ class Ease(Scorer):
         B /= -np.diag(P)[None, :]
         np.fill_diagonal(B, 0.0)
         self.neighbours_ = _spread(_top_dense(B, settings.neighbours), taken, history.n_items)
-        self.profiles_ = history.profiles(settings.profile_half_life)
+        return self.adopt(history)
+
+    def adopt(self, history: History) -> Self:
+        """See `Scorer.adopt`."""
+        self.profiles_ = history.profiles(self.settings.profile_half_life)
         return self
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:

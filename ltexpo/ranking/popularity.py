@@ -33,6 +33,10 @@ class Popularity(Scorer):
         self.share_ = recent_share(history, self.settings.half_life)
         return self
 
+    def adopt(self, history: History) -> Self:
+        """See `Scorer.adopt`: it is the same for every user."""
+        return self
+
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:
         """See `Scorer.score`."""
         # Enough for the user with the most skipped items to keep n of the list.

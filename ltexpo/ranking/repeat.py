@@ -27,7 +27,10 @@ class RepeatSettings(Settings):
 
 
 class Repeat(Scorer):
-    """score(u, i) = Σ decayed interactions of u with i × popularity_i ** exponent; fitted: `scores_` (U, I)."""
+    """score(u, i) = Σ decayed interactions of u with i × popularity_i ** exponent.
+
+    Fitted: `scores_` (U, I), `lift_` (I,).
+    """
 
     name: ClassVar[str] = "repeat"
 
@@ -37,10 +40,14 @@ class Repeat(Scorer):
     def fit(self, history: History, items: pd.DataFrame) -> Self:
         """See `Scorer.fit`."""
         settings = self.settings
-        lift = popularity_lift(history, settings.popularity_half_life, settings.popularity)
+        self.lift_ = popularity_lift(history, settings.popularity_half_life, settings.popularity)
+        return self.adopt(history)
+
+    def adopt(self, history: History) -> Self:
+        """See `Scorer.adopt`."""
         # Decay reaches below float32 for interactions of years ago: a floor keeps their scores positive.
-        decay = np.maximum(history.decay(settings.half_life), 1e-12)
-        self.scores_ = history.matrix(history.weight * decay * lift[history.item])
+        decay = np.maximum(history.decay(self.settings.half_life), 1e-12)
+        self.scores_ = history.matrix(history.weight * decay * self.lift_[history.item])
         return self
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:

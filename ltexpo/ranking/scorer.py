@@ -27,6 +27,10 @@ class Scorer(ABC):
         """Learn from `history`; `items` is the catalogue in the order of the history's item codes."""
 
     @abstractmethod
+    def adopt(self, history: History) -> Self:
+        """Answer for the users of `history`, another one over the same items; what was learnt of items stays."""
+
+    @abstractmethod
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:
         """The best `n` items of each user: codes (B,) → CSR (B, I), float32, only positive scores stored.
 

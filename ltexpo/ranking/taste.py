@@ -57,7 +57,11 @@ class Taste(Scorer):
         per_row = np.repeat(np.where(mass > 0, mass, 1.0), np.diff(by_value.indptr))
         by_value.data = by_value.data / per_row
         self.popular_ = top_rows(by_value, settings.neighbours)
-        self.profiles_ = history.profiles(settings.profile_half_life)
+        return self.adopt(history)
+
+    def adopt(self, history: History) -> Self:
+        """See `Scorer.adopt`."""
+        self.profiles_ = history.profiles(self.settings.profile_half_life)
         return self
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:

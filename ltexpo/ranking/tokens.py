@@ -52,4 +52,3 @@ def _attribute_values(items: pd.DataFrame, max_share: float) -> Csr:
 def _most(items: pd.DataFrame, max_share: float) -> int:
     # In a small catalogue even a whole category is few enough to search by.
     return max(_ALWAYS_FEW, int(max_share * len(items)))
-

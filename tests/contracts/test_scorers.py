@@ -1,6 +1,7 @@
 """Every baseline, and their blend, under the laws of `Scorer`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -108,3 +109,18 @@ def test_unknown_codes_are_refused(make, shop):
         pytest.skip("popularity is the same for everyone, known or not")
     with pytest.raises(IndexError):
         scorer.score(np.array([history.n_users]), 3)
+
+
+def test_another_historys_users_are_scored_by_what_was_learnt(make, shop):
+    history, items = shop
+    scorer = make().fit(history, items)
+    users = np.arange(history.n_users)
+    before = scorer.score(users, 10)
+    assert same(scorer.adopt(history).score(users, 10), before)
+    if scorer.name == "popularity":
+        return
+    # User 0 now asks with the history of user 1.
+    rows = history.user == 1
+    other = replace(history, user=np.zeros(rows.sum(), dtype=np.int64), item=history.item[rows], day=history.day[rows],
+                    weight=history.weight[rows])
+    assert same(scorer.adopt(other).score(np.array([0]), 10), before[1])

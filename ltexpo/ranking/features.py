@@ -1,0 +1,183 @@
+"""A fitted blend + history + vectors → each user's candidates with one row of features each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ltexpo.columns import Tier
+from ltexpo.config import Settings
+from ltexpo.data.history import History
+from ltexpo.errors import TableError
+from ltexpo.ranking.blend import Blend, mixed
+from ltexpo.ranking.item_features import ItemFeatureSettings, item_features
+from ltexpo.ranking.pair_features import Latest, PairFeatureSettings, pair_features
+from ltexpo.ranking.pool import PoolSettings, candidate_pool
+from ltexpo.sparse import Csr, csr
+
+Vectors = Mapping[str, npt.NDArray[np.float32]]
+
+
+class FeatureSettings(Settings):
+    """Candidates and their features."""
+
+    pool: PoolSettings = PoolSettings()
+    """Which items become candidates."""
+    item: ItemFeatureSettings = ItemFeatureSettings()
+    """What is known of an item."""
+    pair: PairFeatureSettings = PairFeatureSettings()
+    """What is known of a user and an item together."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """n candidates of B users, sorted by user and item."""
+
+    user: npt.NDArray[np.int64]
+    """(n,) row of the user among those asked for."""
+    item: npt.NDArray[np.int64]
+    """(n,) item code."""
+    features: pd.DataFrame
+    """(n, F) float32, NaN where unknown."""
+
+    def outcome(self, taken: Csr) -> npt.NDArray[np.int8]:
+        """(n,) 1 where `taken` (B, I) stores the candidate."""
+        return np.asarray(csr(taken)[self.user, self.item]).ravel().astype(bool).astype(np.int8)
+
+    def in_tail(self, tier: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+        """(n,) whether each is a tail or new item by `tier` (I,) that is not among the user's latest interactions."""
+        return np.asarray((tier[self.item] != Tier.Head) & (self.features["p_same"].to_numpy() == 0))
+
+
+class CandidateFeatures:
+    """Candidates and features of any users, from one history; nothing after its end gets in.
+
+    Columns, beside those of `item_features` (`i_…`) and `pair_features` (`p_…`):
+
+    - `s_PART`, `r_PART`: score (best = 1, 0: not reached) and 1-based rank (NaN: not reached) in each component;
+      `s_blend`: their weighted sum;
+    - `i_demand`: log of the expected demand; `i_tail`, `i_new`: the item's tier;
+    - `r_alike`: place by likeness and demand among tail or new items (NaN: not reached);
+    - `u_count`, `u_days`, `u_last`, `u_since`: the user's interactions, days with any, interactions of the last such
+      day, days from it to the end of history;
+    - `p_price`: log price over the user's mean log price, where items have prices.
+
+    Fitted: `item_` (I, ·) item features, `tier_`, `demand_` (I,).
+    """
+
+    def __init__(
+        self, blend: Blend, settings: FeatureSettings | None = None, *, vectors: Vectors | None = None
+    ) -> None:
+        self.blend, self.settings, self.vectors = blend, settings or FeatureSettings(), dict(vectors or {})
+
+    def fit(
+        self, history: History, items: pd.DataFrame, tier: npt.NDArray[np.object_], *,
+        known: pd.DataFrame | None = None, demand: npt.NDArray[np.floating] | None = None,
+    ) -> Self:
+        """Fit the blend and the item features; items, tier and vectors are in the order of the history's item codes.
+
+        known: item features made before, none: made here; demand (I,): expected interactions, none: heat.
+        """
+        for name, matrix in self.vectors.items():
+            if len(matrix) != len(items):
+                raise TableError(f"vectors '{name}' has {len(matrix):,} rows, items {len(items):,}; give one per item.")
+        self.history_, self.items_, self.tier_ = history, items, tier
+        self.blend.fit(history, items)
+        self.item_ = known if known is not None else item_features(
+            history, items, self.settings.item, vectors=self.vectors
+        )
+        heat = np.expm1(self.item_["i_heat"].to_numpy()) + 1e-3
+        self.demand_ = np.asarray(heat if demand is None else np.maximum(demand, 1e-9), dtype=np.float32)
+        return self
+
+    def adopt(self, history: History) -> Self:
+        """Answer for the users of `history`, another one over the same items; what was learnt of items stays.
+
+        For visitors of today, and for baskets cut in two: see `baskets`.
+        """
+        self.history_ = history
+        self.blend.adopt(history)
+        return self
+
+    def table(self, users: npt.NDArray[np.int64], *, skip: Csr | None = None) -> Candidates:
+        """Candidates of `users` (B,) codes with a history; nothing stored in `skip` (B, I) is among them."""
+        history, pair = self.history_, self.settings.pair
+        latest = Latest.of(history, users, pair)
+        parts = self.blend.parts(users, skip=skip)
+        pool = candidate_pool(
+            parts, latest, self.demand_, self.tier_, self.settings.pool, vectors=self.vectors, skip=skip
+        )
+        user = np.repeat(np.arange(len(users)), np.diff(pool.pairs.indptr))
+        item = pool.pairs.indices.astype(np.int64)
+        columns: dict[str, npt.NDArray[np.floating]] = {}
+        for name, part in parts.items():
+            columns[f"s_{name}"] = at_pairs(part, user, item)
+            columns[f"r_{name}"] = _missing_zeros(at_pairs(ranks(part), user, item))
+        weights = dict(zip(parts, self.blend.weights_, strict=True))
+        columns["s_blend"] = at_pairs(mixed(parts, weights), user, item)
+        columns["i_demand"] = np.log(self.demand_)[item]
+        columns["i_tail"], columns["i_new"] = (self.tier_ == Tier.Tail)[item], (self.tier_ == Tier.New)[item]
+        columns["r_alike"] = _missing_zeros(at_pairs(pool.alike_rank, user, item))
+        columns |= {name: values[user] for name, values in _user_features(history, users).items()}
+        if "price" in self.items_.columns:
+            columns["p_price"] = _price_fit(self.items_["price"].to_numpy(dtype=float), latest, user, item)
+        own = pd.DataFrame({name: np.asarray(values, dtype=np.float32) for name, values in columns.items()})
+        of_item = pd.DataFrame({name: self.item_[name].to_numpy()[item] for name in self.item_.columns})
+        of_pair = pair_features(
+            latest, pool.pairs, self.items_, vectors=self.vectors, columns=self.settings.item.heat_columns,
+            order=bool(self.settings.item.order_windows),
+        )
+        return Candidates(user, item, pd.concat([own, of_item, of_pair], axis=1))
+
+
+def ranks(scores: Csr) -> Csr:
+    """1-based ranks of the stored entries of each row, best first, ties by column: CSR of the same shape."""
+    scores = csr(scores).sorted_indices()
+    row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    order = np.lexsort((scores.indices, -scores.data, row))
+    rank = np.empty(scores.nnz, dtype=np.float32)
+    rank[order] = np.arange(scores.nnz) - scores.indptr[row] + 1
+    return csr((rank, scores.indices, scores.indptr), shape=scores.shape)
+
+
+def at_pairs(
+    matrix: Csr, row: npt.NDArray[np.int64], column: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Entries of `matrix` at (row, column), 0 where nothing is stored: (n,)."""
+    return np.asarray(csr(matrix)[row, column], dtype=np.float32).ravel()
+
+
+def _missing_zeros(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.where(values == 0, np.float32(np.nan), values)
+
+
+def _user_features(history: History, users: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+    n = history.n_users
+    day = np.floor(history.day)
+    latest = np.full(n, -np.inf)
+    np.maximum.at(latest, history.user, history.day)
+    starts_day = np.ones(len(day), dtype=bool)
+    starts_day[1:] = (history.user[1:] != history.user[:-1]) | (day[1:] != day[:-1])
+    on_last = day == np.floor(latest)[history.user]
+    return {
+        "u_count": np.bincount(history.user, minlength=n)[users].astype(np.float32),
+        "u_days": np.bincount(history.user[starts_day], minlength=n)[users].astype(np.float32),
+        "u_last": np.bincount(history.user[on_last], minlength=n)[users].astype(np.float32),
+        "u_since": (history.now - latest[users]).astype(np.float32),
+    }
+
+
+def _price_fit(
+    price: npt.NDArray[np.float64], latest: Latest, user: npt.NDArray[np.int64], item: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    log = np.log(np.where(price > 0, price, np.nan))
+    size = np.diff(latest.start)
+    row = np.repeat(np.arange(len(size)), size)
+    known = ~np.isnan(log[latest.item])
+    mass = np.bincount(row, weights=latest.weight * known, minlength=len(size))
+    total = np.bincount(row, weights=np.where(known, latest.weight * log[latest.item], 0.0), minlength=len(size))
+    mean = np.where(mass > 0, total / np.where(mass > 0, mass, 1.0), np.nan)
+    return np.asarray(log[item] - mean[user])

@@ -1,0 +1,183 @@
+"""Label days and baskets → P(the user takes the candidate), with a second opinion on tail and new products.
+
+Three boosted models. `click` (binary) and `order` (lambdarank) learn from users who came back and judge everything.
+`tail` (binary) judges tail and new products alone: few of these are ever taken by users who come back, so that it
+learns from cut baskets too. Head: logit(click) + order_weight · order; tail and new: the same + logit(tail). Each of
+the two sums is calibrated on what the boosters did not see.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field, model_validator
+from scipy.special import expit
+
+from ltexpo.config import Settings
+from ltexpo.errors import ConfigError, TableError
+from ltexpo.ranking.calibrate import fit_calibration
+from ltexpo.ranking.gbm import Gbm, GbmSettings, calibration_from, calibration_record
+from ltexpo.ranking.rolling import LabelDay
+
+_CONFIG = "config.json"
+_PARTS = ("click", "order", "tail")
+
+
+class RankerSettings(Settings):
+    """The ranker."""
+
+    click: GbmSettings = GbmSettings(objective="binary")
+    """P(taken), from users who came back."""
+    order: GbmSettings = GbmSettings(objective="lambdarank")
+    """The order within a user's candidates, from users who came back."""
+    tail: GbmSettings = GbmSettings(objective="binary", learning_rate=0.06, leaves=7, min_rows=40)
+    """P(taken) of tail and new products, from users who came back and from cut baskets."""
+    order_weight: float = Field(0.5, ge=0)
+    """What one unit of `order` counts against one unit of log-odds."""
+    basket_weight: float = Field(0.3, ge=0)
+    """What a row of a basket counts against one of a user who came back."""
+    negatives: float = Field(0.35, gt=0, le=1)
+    """Share of the candidates that were not taken that is drawn to learn from; each counts for the rest."""
+
+    @model_validator(mode="after")
+    def _alike(self) -> Self:
+        if self.click.objective != "binary" or self.order.objective != "lambdarank" or self.tail.objective != "binary":
+            raise ValueError("objectives are click: binary, order: lambdarank, tail: binary")
+        if len({self.click.bags, self.order.bags, self.tail.bags}) > 1:
+            raise ValueError("click, order and tail need the same number of bags")
+        return self
+
+
+class Ranker:
+    """See above. Fitted: `click_`, `order_`, `tail_` (`Gbm`), `calibration_` (head's, tail's)."""
+
+    def __init__(self, settings: RankerSettings | None = None) -> None:
+        self.settings = settings or RankerSettings()
+
+    def fit(
+        self, days: Sequence[LabelDay], baskets: Sequence[LabelDay] = (), *, rng: int | np.random.Generator = 0
+    ) -> Self:
+        """Learn from `days` and `baskets` (see `rolling.roll`). Raises `TableError` when there is nothing to learn."""
+        settings, rng = self.settings, np.random.default_rng(rng)
+        if not days:
+            raise TableError("the ranker got no label day. Give days on which users came back.")
+        everything = _Rows.of(days, settings.negatives, rng)
+        self.click_ = everything.fit(settings.click, rng)
+        self.order_ = everything.fit(settings.order, rng, weighted=False)
+        tail = everything.only(everything.in_tail)
+        shown = _Rows.of(baskets, settings.negatives, rng)
+        shown = shown.only(shown.in_tail)
+        self.tail_ = tail.joined(shown, settings.basket_weight).fit(settings.tail, rng)
+        # Calibration needs every candidate: those left out of training are judged by the boosters all the same.
+        whole = _Rows.of(days, 1.0, rng)
+        raw = self._sums(
+            self.click_.raw_unseen(whole.features, whole.group), self.order_.raw_unseen(whole.features, whole.group),
+            self.tail_.raw_unseen(whole.features, whole.group), whole.in_tail,
+        )
+        self.calibration_ = tuple(
+            fit_calibration(
+                expit(raw[kind]), whole.outcome[kind], by_events=True,
+                means=f"P(the user takes the item on the next day | the user comes back), {name}",
+            ) for name, kind in (("head", ~whole.in_tail), ("tail and new", whole.in_tail))
+        )
+        return self
+
+    def score(self, features: pd.DataFrame, in_tail: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """P(taken) of each candidate (n,); `in_tail` (n,) as `Candidates.in_tail` gives it.
+
+        What a user has already is left to the first two models even in the tail: a cut basket holds nothing twice, so
+        that `tail` would learn that nobody buys again.
+        """
+        click, order, tail = (model.raw(features) for model in (self.click_, self.order_, self.tail_))
+        return self._calibrated(self._sums(click, order, tail, in_tail), in_tail)
+
+    def score_std(self, features: pd.DataFrame, in_tail: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Standard deviation (n,) of `score` over the boosters."""
+        each = zip(*(model.raw_each(features) for model in (self.click_, self.order_, self.tail_)), strict=True)
+        scores = [
+            self._calibrated(self._sums(click, order, tail, in_tail), in_tail) for click, order, tail in each
+        ]
+        return np.asarray(np.std(scores, axis=0, ddof=1))
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and a folder of each model into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            "settings": self.settings.model_dump(),
+            "calibration": [calibration_record(one) for one in self.calibration_],
+        }
+        (folder / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        for name in _PARTS:
+            getattr(self, f"{name}_").save(folder / name)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; scores are the same bytes."""
+        if not (folder / _CONFIG).exists():
+            raise ConfigError(f"{folder}: holds no {_CONFIG}. Give the folder of a saved ranker.")
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        ranker = cls(RankerSettings(**config["settings"]))
+        ranker.calibration_ = tuple(calibration_from(one) for one in config["calibration"])
+        for name in _PARTS:
+            setattr(ranker, f"{name}_", Gbm.load(folder / name))
+        return ranker
+
+    def _sums(
+        self, click: npt.NDArray[np.float64], order: npt.NDArray[np.float64], tail: npt.NDArray[np.float64],
+        in_tail: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.float64]:
+        return click + self.settings.order_weight * order + np.where(in_tail, tail, 0.0)
+
+    def _calibrated(
+        self, raw: npt.NDArray[np.float64], in_tail: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
+        head, tail = self.calibration_
+        return np.where(in_tail, tail(expit(raw)), head(expit(raw)))
+
+
+class _Rows:
+    """Rows of several label days, one under the other."""
+
+    def __init__(
+        self, features: pd.DataFrame, outcome: npt.NDArray[np.int8], group: npt.NDArray[np.object_],
+        in_tail: npt.NDArray[np.bool_], weight: npt.NDArray[np.float64],
+    ) -> None:
+        self.features, self.outcome, self.group, self.in_tail, self.weight = features, outcome, group, in_tail, weight
+
+    @classmethod
+    def of(cls, days: Sequence[LabelDay], negatives: float, rng: np.random.Generator) -> "_Rows":
+        """All that was taken, and the share `negatives` of the rest."""
+        if not days:
+            return cls(pd.DataFrame(), *(np.array([], dtype=kind) for kind in (np.int8, object, bool, np.float64)))
+        kept = [np.flatnonzero((day.outcome > 0) | (rng.random(len(day.outcome)) < negatives)) for day in days]
+        outcome = np.concatenate([day.outcome[rows] for day, rows in zip(days, kept, strict=True)])
+        return cls(
+            pd.concat(
+                [day.candidates.features.iloc[rows] for day, rows in zip(days, kept, strict=True)], ignore_index=True
+            ),
+            outcome,
+            np.concatenate([day.group[rows] for day, rows in zip(days, kept, strict=True)]),
+            np.concatenate([day.in_tail[rows] for day, rows in zip(days, kept, strict=True)]),
+            np.where(outcome > 0, 1.0, 1.0 / negatives),
+        )
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> "_Rows":
+        return _Rows(self.features[kept], self.outcome[kept], self.group[kept], self.in_tail[kept], self.weight[kept])
+
+    def joined(self, other: "_Rows", weight: float) -> "_Rows":
+        """These rows and those of `other`, which count `weight` each."""
+        if not len(other.outcome) or weight == 0:
+            return self
+        return _Rows(
+            pd.concat([self.features, other.features], ignore_index=True),
+            np.concatenate([self.outcome, other.outcome]), np.concatenate([self.group, other.group]),
+            np.concatenate([self.in_tail, other.in_tail]), np.concatenate([self.weight, weight * other.weight]),
+        )
+
+    def fit(self, settings: GbmSettings, rng: np.random.Generator, *, weighted: bool = True) -> Gbm:
+        weight = self.weight if weighted else np.ones_like(self.weight)
+        return Gbm(settings).fit(self.features, self.outcome, self.group, weight=weight, rng=rng)

@@ -1,0 +1,101 @@
+"""Label days are made from the days before them, and learn what the made shop's users do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ltexpo.columns import Columns
+from ltexpo.data.history import EVENT_WEIGHTS
+from ltexpo.data.synthetic import Shop, make_shop
+from ltexpo.data.tail import TailSpec
+from ltexpo.errors import SplitError
+from ltexpo.ranking.blend import Blend
+from ltexpo.ranking.components import ComponentSettings, choose_components
+from ltexpo.ranking.demand import DemandSettings
+from ltexpo.ranking.features import FeatureSettings
+from ltexpo.ranking.gbm import GbmSettings
+from ltexpo.ranking.pool import PoolSettings
+from ltexpo.ranking.rolling import Rolled, RollingSettings, roll
+
+TREES = GbmSettings(objective="poisson", bags=2, max_rounds=30, patience=10, learning_rate=0.2)
+SETTINGS = RollingSettings(days=2, min_users=20, max_users=150, max_baskets=80, demand=DemandSettings(trees=TREES))
+FEATURES = FeatureSettings(pool=PoolSettings(best=40, demanded=20))
+COLUMNS = [Columns.Item, Columns.Title, "brand", "category"]
+
+
+def _blend() -> Blend:
+    settings = ComponentSettings(components=("popularity", "cooccurrence", "taste"))
+    scorers, _ = choose_components(settings, taken_items=600, exclude_seen=False)
+    return Blend(scorers, {scorer.name: 1 / 3 for scorer in scorers}, pool=60)
+
+
+def _rolled(shop: Shop, events: pd.DataFrame, settings: RollingSettings = SETTINGS) -> Rolled:
+    return roll(
+        shop.dataset.items[COLUMNS], events, _blend, features=FEATURES, settings=settings,
+        event_weights=dict(EVENT_WEIGHTS), tail=TailSpec(), rng=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return make_shop(n_items=600, n_users=500, n_days=6, rng=0)
+
+
+@pytest.fixture(scope="module")
+def rolled(shop: Shop) -> Rolled:
+    return _rolled(shop, shop.dataset.events)
+
+
+def test_what_happened_on_a_label_day_or_later_is_not_in_its_features(shop: Shop, rolled: Rolled):
+    first = rolled.days[0]
+    events = shop.dataset.events
+    acted = events[events[Columns.Event] != "impression"]
+    on_day = acted[acted[Columns.Timestamp].dt.floor("D") == first.day]
+    # The day's users took quite other items, in a shop that is the same before it.
+    swapped = events.copy()
+    rows = swapped.index.isin(on_day.index)
+    swapped.loc[rows, Columns.Item] = np.random.default_rng(1).permutation(swapped.loc[rows, Columns.Item].to_numpy())
+    other = _rolled(shop, swapped).days[0]
+    assert (other.user_ids == first.user_ids).all()
+    mine, theirs = (
+        day.candidates.features.drop(columns=["i_demand", "r_alike"]).assign(
+            user=day.candidates.user, item=day.candidates.item
+        ) for day in (first, other)
+    )
+    # Demand, learnt from the label days as a whole, may bring other candidates; what is known of shared ones is equal.
+    shared = mine.merge(theirs[["user", "item"]], on=["user", "item"])
+    assert len(shared) > 0.5 * len(mine)
+    again = theirs.merge(mine[["user", "item"]], on=["user", "item"])
+    pd.testing.assert_frame_equal(shared, again)
+
+
+def test_outcomes_are_what_users_took_on_the_day(shop: Shop, rolled: Rolled):
+    for one in rolled.days:
+        taken = one.wanted.toarray() > 0
+        pool = one.candidates
+        assert (one.outcome == taken[pool.user, pool.item]).all()
+        acted = shop.dataset.events[(shop.dataset.events[Columns.Event] != "impression")
+                            & (shop.dataset.events[Columns.Timestamp].dt.floor("D") == one.day)]
+        assert taken.sum() <= len(acted.drop_duplicates([Columns.User, Columns.Item]))
+        assert 0 < one.outcome.sum() <= taken.sum()
+        assert len(one.user_ids) <= SETTINGS.max_users
+    assert rolled.days[0].day < rolled.days[1].day
+
+
+def test_expected_demand_tells_which_items_are_taken(shop: Shop, rolled: Rolled):
+    last = rolled.days[-1]
+    table = last.candidates.features.assign(item=last.candidates.item).drop_duplicates("item")
+    taken = np.asarray(last.wanted.sum(axis=0)).ravel()[table["item"]]
+    assert table["i_demand"].corr(pd.Series(taken, index=table.index), method="spearman") > 0.2
+
+
+def test_same_seed_same_bytes(shop: Shop, rolled: Rolled):
+    again = _rolled(shop, shop.dataset.events)
+    for one, other in zip(rolled.days, again.days, strict=True):
+        pd.testing.assert_frame_equal(one.candidates.features, other.candidates.features)
+    assert rolled.now.demand_.tobytes() == again.now.demand_.tobytes()
+
+
+def test_too_few_returning_users_are_refused(shop: Shop):
+    with pytest.raises(SplitError, match="fewer than 501 users"):
+        _rolled(shop, shop.dataset.events, SETTINGS.model_copy(update={"min_users": 501}))

@@ -21,6 +21,7 @@ from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
+from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
@@ -40,6 +41,7 @@ JOBS: dict[str, type[Settings]] = {
     "import": ImportJob,
     "describe": DescribeJob,
     "encode": EncodeJob,
+    "graph": GraphJob,
     "recommend": RecommendJob,
     "rerank": RerankJob,
     "explain": ExplainJob,
@@ -127,6 +129,24 @@ def encode(
         "data": data, "out": out, "text": text, "image": image, "pretrained": pretrained, "train": train, "seed": seed,
     })
     _say(run_encode(job))
+
+
+@app.command()
+def graph(
+    data: Data = None, out: Out = None,
+    until: Annotated[str | None, typer.Option(help="Only events before this date make edges.")] = None,
+    vectors: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo encode' wrote.")] = None,
+    edges: Annotated[Path | None, typer.Option(help="Parquet of further edges: source, relation, target.")] = None,
+    train: Annotated[
+        bool | None, typer.Option("--train", help="Train a graph network and write every product's vector.")
+    ] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Build the product graph: nodes.parquet, edges.parquet, graph.json."""
+    job = read_settings(GraphJob, config, {
+        "data": data, "out": out, "until": until, "vectors": vectors, "edges": edges, "train": train, "seed": seed,
+    })
+    _say(run_graph(job))
 
 
 @app.command()

@@ -8,15 +8,15 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ltexpo.config import Settings, check_settings
+from ltexpo.config import check_settings
 from ltexpo.data.tables import output_folder, read_json, write_json
 from ltexpo.errors import ConfigError, LtexpoError, TableError
+from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.graph.layers import Adjacency
-from ltexpo.graph.network import Convolution, GraphNet, from_behaviour, relations_of
+from ltexpo.graph.network import GraphNet, from_behaviour, relations_of
 from ltexpo.graph.product_graph import PRODUCT, ProductGraph
 from ltexpo.graph.sampling import Relation, sample_neighbours
 from ltexpo.progress import track
@@ -26,33 +26,6 @@ Content = Mapping[str, tuple[Floats, npt.NDArray[np.bool_]]]
 """Name of a modality → vectors (I, d) in code order and which of them are there (I,)."""
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-
-
-class GraphEncoderSettings(Settings):
-    """The graph network and its training."""
-
-    convolution: Convolution = "sage"
-    """sage: a matrix for every relation; hgt: attention by type; lightgcn: plain means."""
-    width: int = Field(64, ge=4)
-    """Length of the vectors."""
-    hops: int = Field(2, ge=1, le=4)
-    """How far a product hears."""
-    steps: int = Field(300, ge=1)
-    """Most steps of training."""
-    batch: int = Field(2048, ge=2)
-    """Pairs of a step; each product of it is a negative for all others."""
-    rate: float = Field(3e-3, gt=0)
-    """Learning rate (AdamW)."""
-    temperature: float = Field(0.1, gt=0)
-    """Cosines are divided by this before the softmax."""
-    cold_share: float = Field(0.5, ge=0, le=1)
-    """Share of products whose behaviour is hidden in a step, so that new products are learnt for."""
-    patience: int = Field(5, ge=1)
-    """Looks at the held-out pairs without a gain after which training stops; one look every 20 steps."""
-    full_batch: int = Field(5_000_000, ge=0)
-    """Edges above which a step sees only a sampled part of the graph."""
-    fanout: int = Field(10, ge=1)
-    """Edges of each node and relation that such a sample follows."""
 
 
 class GraphEncoder:

@@ -1,17 +1,15 @@
 """Content of products and the relations around them → one unit vector per product."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ltexpo.graph.encoder_settings import Convolution
 from ltexpo.graph.layers import Adjacency, AttentionLayer, LightLayer, RelationKind, SageLayer
 from ltexpo.graph.product_graph import BOUGHT, PRODUCT, VIEWED, ProductGraph
 from ltexpo.graph.sampling import Relation
 from ltexpo.sparse import csr
-
-Convolution = Literal["sage", "hgt", "lightgcn"]
 
 
 def relations_of(graph: ProductGraph) -> tuple[Relation, ...]:

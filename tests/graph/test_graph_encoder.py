@@ -9,7 +9,8 @@ from ltexpo.graph.sampling import Relation, sample_neighbours
 from ltexpo.sparse import csr
 
 torch = pytest.importorskip("torch")
-from ltexpo.graph.encoder import GraphEncoder, GraphEncoderSettings  # noqa: E402
+from ltexpo.graph.encoder import GraphEncoder  # noqa: E402
+from ltexpo.graph.encoder_settings import GraphEncoderSettings  # noqa: E402
 from ltexpo.graph.layers import Adjacency, SageLayer  # noqa: E402
 from ltexpo.graph.network import relations_of  # noqa: E402
 

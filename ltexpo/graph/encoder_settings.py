@@ -1,0 +1,36 @@
+"""How the graph network is built and trained."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ltexpo.config import Settings
+
+Convolution = Literal["sage", "hgt", "lightgcn"]
+
+
+class GraphEncoderSettings(Settings):
+    """The graph network and its training."""
+
+    convolution: Convolution = "sage"
+    """sage: a matrix for every relation; hgt: attention by type; lightgcn: plain means."""
+    width: int = Field(64, ge=4)
+    """Length of the vectors."""
+    hops: int = Field(2, ge=1, le=4)
+    """How far a product hears."""
+    steps: int = Field(300, ge=1)
+    """Most steps of training."""
+    batch: int = Field(2048, ge=2)
+    """Pairs of a step; each product of it is a negative for all others."""
+    rate: float = Field(3e-3, gt=0)
+    """Learning rate (AdamW)."""
+    temperature: float = Field(0.1, gt=0)
+    """Cosines are divided by this before the softmax."""
+    cold_share: float = Field(0.5, ge=0, le=1)
+    """Share of products whose behaviour is hidden in a step, so that new products are learnt for."""
+    patience: int = Field(5, ge=1)
+    """Looks at the held-out pairs without a gain after which training stops; one look every 20 steps."""
+    full_batch: int = Field(5_000_000, ge=0)
+    """Edges above which a step sees only a sampled part of the graph."""
+    fanout: int = Field(10, ge=1)
+    """Edges of each node and relation that such a sample follows."""

@@ -20,6 +20,9 @@ MOST_GOALS = 50
 """Short goals above which the elastic answer stands as it is: each costs a solution of its own."""
 MOST_SINGLE = 12
 """Dearest goals that are tried as the only one to give way."""
+MOST_LISTS = 1_000_000
+"""Lists of all trials together: on many lists fewer trials are made, as each is a solution of its own."""
+LEAST_TRIALS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,8 @@ def smallest_relaxation(problem: Problem, solution: Solution, *, rng: int | np.r
     """A smallest set of goals to relax, given the elastic `solution` that misses some of them.
 
     Every other goal is met by lists that were found. A goal stays in the set when no lists were found that meet it
-    while the others of the set give way. Above 50 short goals the elastic answer is returned, not irreducible.
+    while the others of the set give way. Above 50 short goals the elastic answer is returned, and on very many lists
+    what a few trials found: neither is called irreducible.
     """
     short = np.flatnonzero(~solution.met)
     if not 0 < len(short) <= MOST_GOALS:
@@ -43,8 +47,15 @@ def smallest_relaxation(problem: Problem, solution: Solution, *, rng: int | np.r
     goals, kind = problem.goals, problem.goals.kind
     beyond = kind * (goals.target - solution.attainable) > 1e-9 * np.maximum(1.0, np.abs(solution.attainable))
 
+    trials = max(LEAST_TRIALS, MOST_LISTS // max(problem.n_lists, 1))
+    made = 0
+
     def without(soft: Ints) -> bool:
-        """Whether lists were found that meet all goals but these."""
+        """Whether lists were found that meet all goals but these; not looked for when all trials are made."""
+        nonlocal made
+        made += 1
+        if made > trials:
+            return False
         return solve(_kept(problem, soft), start=np.delete(solution.prices, soft), rng=rng).feasible
 
     chosen = short
@@ -54,13 +65,14 @@ def smallest_relaxation(problem: Problem, solution: Solution, *, rng: int | np.r
         alone = [g for g in single if without(np.array([g]))]
         if alone:
             answers = [_amounts(problem, solution, np.array([g]), rng) for g in alone]
-            return min(answers, key=lambda answer: float(answer.missing.sum()))
+            return min(answers, key=lambda answer: float(answer.missing.sum()))  # one goal is the least there can be
     # what lacks least is the easiest to keep
     for g in short[np.argsort(solution.shortfall[short], kind="stable")]:
         rest = chosen[chosen != g]
         if not beyond[g] and len(rest) and without(rest):
             chosen = rest
-    return _amounts(problem, solution, chosen, rng)
+    found = _amounts(problem, solution, chosen, rng)
+    return replace(found, irreducible=made <= trials)
 
 
 def _kept(problem: Problem, soft: Ints) -> Problem:

@@ -1,9 +1,12 @@
-"""Where tests find real data, when it is there."""
+"""Where tests find real data, when it is there; torch keeps to one thread, as every worker of pytest is one."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+# read when torch is first imported; tiny tensors on many threads of many workers wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,8 @@ def attention_weights(attention: Attention, k: int) -> npt.NDArray[np.float64]:
         raise ConfigError(f"{what} holds {len(weights)} probabilities, fewer than k = {k}. Give one per slot.")
     if not np.isfinite(weights).all() or (weights < 0).any() or (weights > 1).any():
         raise ConfigError(f"{what} holds values outside 0 to 1. Give probabilities.")
+    if not weights[:k].any():
+        raise ConfigError(f"{what} is 0 in every slot, so nothing would be seen. Give probabilities.")
     rises = np.flatnonzero(np.diff(weights) > 1e-12)
     if len(rises):
         j = int(rises[0])

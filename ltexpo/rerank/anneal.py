@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numba import njit, prange
 
 from ltexpo.rerank.kernels import CHUNK
-from ltexpo.rerank.moves import allowed, violation_change
+from ltexpo.rerank.moves import UNMADE, allowed, violation_change
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.selection import top_slots
 
@@ -97,7 +97,7 @@ def uniform(state):
 def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, steps, temperature, state):
     k = slots.shape[1]
     n_rows = slots.shape[0]
-    plain = np.empty(k, np.int64)
+    plain = np.full((n_rows if lists.guarded else 0, k), UNMADE, np.int64)
     chosen = np.empty(k, np.int64)
     for _ in range(steps):
         state, u = uniform(state)
@@ -141,7 +141,7 @@ def _walk(lists, start, goals, exposure, target, kind, penalty, pool, slots, ste
             state, u = uniform(state)
             if u >= np.exp(gain / temperature):
                 continue
-        if lists.guarded and not allowed(lists, lo, hi, slots, r, n, p, up, plain, chosen):
+        if lists.guarded and not allowed(lists, lo, hi, slots, r, n, p, up, plain[r], chosen):
             continue
         slots[r, p] = up - lo
         if q >= 0:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ltexpo.columns import Columns
 from ltexpo.data.ids import IdMap
-from ltexpo.errors import ColumnError, ConfigError, InputError
+from ltexpo.errors import ColumnError, ConfigError, InputError, TableError
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.rerank.attain import attainable
 from ltexpo.rerank.goal_file import all_goals
@@ -65,7 +65,7 @@ def encode(
     their rows. Above `settings.memory_limit` the arrays lie in temporary files in `scratch`. Raises `ColumnError`,
     `TableError` or `ConfigError` on candidates, goals or guardrails that cannot be used.
     """
-    catalogue = items.sort_values(Columns.Item, ignore_index=True)
+    catalogue = _catalogue(items)
     item_ids = IdMap(pd.Index(catalogue[Columns.Item]))
     table = all_goals(settings, catalogue)
     attention = attention_weights(settings.attention, settings.k)
@@ -105,6 +105,21 @@ def encode(
         if left_out:
             notes["groups without candidates left out of the welfare"] = left_out
     return Encoded(problem, table, item_ids, lists.requests, lists.users, notes, to_clicks)
+
+
+def _catalogue(items: pd.DataFrame) -> pd.DataFrame:
+    """Items by item_id, which is made a string; raises `ColumnError` or `TableError`."""
+    for column, mend in (
+        (Columns.Item, "Give the full catalogue"),
+        (Columns.Tier, "Add it: items.assign(tier=TailSpec().assign(items, events)['tier'])"),
+    ):
+        if column not in items.columns:
+            raise ColumnError(f"items lacks '{column}'; found {', '.join(map(str, items.columns))}. {mend}.")
+    ids = items[Columns.Item].astype("str")
+    if ids.duplicated().any():
+        row = int(np.flatnonzero(ids.duplicated())[0])
+        raise TableError(f"items row {row}: {Columns.Item} '{ids.iloc[row]}' stands there twice. Keep one row an item.")
+    return items.assign(**{Columns.Item: ids}).sort_values(Columns.Item, ignore_index=True)
 
 
 def _guardrails(rails: GuardrailSettings, items: pd.DataFrame, pin: npt.NDArray[np.int32] | None) -> Guardrails:

@@ -56,12 +56,13 @@ class Ending:
 
 
 def finish(
-    problem: Problem, prices: Floats, bound: float, *, dearest: Floats, spread: float, conflict: bool
+    problem: Problem, prices: Floats, bound: float, *, dearest: Floats, spread: float, conflict: bool,
+    thorough: bool = True,
 ) -> Ending:
     """Better lists and prices, starting from the `prices` (G,) that gave `bound`.
 
     `dearest` (G,): clicks for one missing exposure at which a goal gives way. `spread`: the range of scores.
-    `conflict`: whether these prices prove already that no lists meet all goals.
+    `conflict`: whether these prices prove already that no lists meet all goals. `thorough` false stops after annealing.
     """
     rounded = round_prices(problem, prices)
     if not len(problem.goals) or problem.n_lists * problem.k > MOST_SLOTS:
@@ -77,7 +78,8 @@ def finish(
         slots = empty_slots(problem)
         choose(problem.lists, problem.boosts(prices), slots)
         rounded = annealed(rounded, prices, slots, seed=0)
-    if conflict or _within(problem, rounded, bound, FAR) or problem.n_lists + len(problem.goals) > MOST_ROWS:
+    large = problem.n_lists + len(problem.goals) > MOST_ROWS
+    if conflict or large or not thorough or _within(problem, rounded, bound, FAR):
         return Ending(rounded, prices, bound, conflict)
     mix = generate_columns(
         problem, np.full(len(prices), DEAREST * spread), prices, radius=0.01 * spread, tolerance=1e-6, most_rounds=60

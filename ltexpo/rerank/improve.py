@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ltexpo.rerank.moves import allowed, violation_change
+from ltexpo.rerank.moves import UNMADE, allowed, violation_change
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.welfare import AlphaFair
 
@@ -272,6 +272,7 @@ def _sweep(lists, at, slots, wide, limit):
     made, won = 0, 0.0
     for r in range(slots.shape[0]):
         lo, hi = lists.indptr[r], lists.indptr[r + 1]
+        plain[0] = UNMADE
         weight = np.float64(lists.weights[r]) if lists.weights.size > 0 else 1.0
         n = 0
         while n < k and slots[r, n] >= 0:

@@ -17,6 +17,8 @@ from ltexpo.rerank.kernels import CHUNK
 from ltexpo.rerank.selection import clicks_of, fits_caps, is_pinned, may_rise, plain_slot, plain_slots
 
 NONE = np.inf
+UNMADE = -2
+"""In front of a plain list that is still to be made."""
 
 
 class Search(NamedTuple):
@@ -60,11 +62,15 @@ def violation_change(start, goals, exposure, target, kind, penalty, down, up, am
 
 @njit(cache=True, nogil=True)
 def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
-    """Whether candidate i may stand in slot j (its neighbour, or the one it pushes out, going down) by guardrails."""
+    """Whether candidate i may stand in slot j (its neighbour, or the one it pushes out, going down) by guardrails.
+
+    plain (k,): the plain list, -1 behind its end, made by the first call after `UNMADE` was put in front.
+    """
     if j < lists.protect or is_pinned(lists, i) or is_pinned(lists, lo + slots[r, j]):
         return False
-    m = plain_slots(lists, lo, hi, plain)
-    if not may_rise(lists, lo, i) and plain_slot(plain, m, i) > j:
+    if plain[0] == UNMADE:
+        plain[plain_slots(lists, lo, hi, plain) :] = -1
+    if not may_rise(lists, lo, i) and plain_slot(plain, plain.size, i) > j:
         return False
     inside = -1
     for p in range(n):
@@ -74,7 +80,10 @@ def allowed(lists, lo, hi, slots, r, n, j, i, plain, chosen):
     if inside < 0 and not fits_caps(lists, chosen, n, i, j, -1):
         return False
     if lists.keep >= 0.0:
-        best = clicks_of(lists, plain, m)
+        best = 0.0
+        for p in range(plain.size):
+            if plain[p] >= 0:
+                best += lists.attention[p] * lists.scores[plain[p]]
         if inside >= 0:
             chosen[inside] = chosen[j]
         chosen[j] = i
@@ -93,6 +102,24 @@ def next_slot(lists, lo, slots, r, j, n):
 
 
 @njit(cache=True, nogil=True)
+def stands_in(slots, r, n, offset):
+    """Whether the candidate at `offset` of list r stands in one of its first n slots."""
+    for p in range(n):  # noqa: SIM110, numba compiles no generator
+        if slots[r, p] == offset:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def same_part(lists, one, other):
+    """Whether two items count for the same part of some cap."""
+    for p in range(lists.caps.size):
+        if lists.parts[p, one] >= 0 and lists.parts[p, one] == lists.parts[p, other]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
     """Best move of list r with a rate under `limit` → (rate, slot, candidate that moves into it).
 
@@ -103,6 +130,7 @@ def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
     lo, hi = lists.indptr[r], lists.indptr[r + 1]
     weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
     best, at, who = limit, -1, -1
+    plain[0] = UNMADE
     n = 0
     while n < slots.shape[1] and slots[r, n] >= 0:
         n += 1
@@ -159,12 +187,7 @@ def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
         most = gain if refund else heaviest * (start[up + 1] - start[up] + start[down + 1] - start[down])
         if margin >= best * most:
             continue
-        inside = False
-        for p in range(n):
-            if lo + slots[r, p] == v:
-                inside = True
-                break
-        if inside:
+        if stands_in(slots, r, n, v - lo):
             continue
         change = violation_change(start, goals, exposure, target, kind, penalty, down, up, amount)
         if (refund and change > 0.0) or (not refund and change > -1e-12):
@@ -172,6 +195,27 @@ def best_move(lists, search, exposure, slots, r, plain, chosen, limit):
         rate = margin / gain if refund else amount * margin / -change
         if rate < best and (not lists.guarded or allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen)):
             best, at, who = rate, j, v
+    if refund or lists.caps.size == 0:
+        return (best if at >= 0 else NONE), at, who
+    # where a cap is full, an item can only come in for one of its own part, in whatever slot that stands
+    for v in range(lo, hi):
+        up = lists.items[v]
+        if not urgent[up] or stands_in(slots, r, n, v - lo):
+            continue
+        for j in range(lists.protect, n - 1):
+            u = lo + slots[r, j]
+            down = lists.items[u]
+            if not same_part(lists, up, down):
+                continue
+            amount = weight * lists.attention[j]
+            gain = np.float64(lists.scores[v]) - np.float64(lists.scores[u])
+            margin = max(0.0, boost[down] - boost[up] - gain)
+            change = violation_change(start, goals, exposure, target, kind, penalty, down, up, amount)
+            if change > -1e-12:
+                continue
+            rate = amount * margin / -change
+            if rate < best and allowed(lists, lo, hi, slots, r, n, j, v, plain, chosen):
+                best, at, who = rate, j, v
     return (best if at >= 0 else NONE), at, who
 
 

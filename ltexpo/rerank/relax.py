@@ -56,7 +56,8 @@ def smallest_relaxation(problem: Problem, solution: Solution, *, rng: int | np.r
         made += 1
         if made > trials:
             return False
-        return solve(_kept(problem, soft), start=np.delete(solution.prices, soft), rng=rng).feasible
+        rest = _kept(problem, soft)
+        return solve(rest, start=np.delete(solution.prices, soft), thorough=False, rng=rng).feasible
 
     chosen = short
     if len(short) > 1 and int(beyond.sum()) <= 1:

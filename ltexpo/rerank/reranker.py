@@ -1,5 +1,6 @@
 """Candidates → prices (`fit`) → final lists (`rerank`), with the certificate of each."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.columns import Columns
-from ltexpo.errors import ColumnError, InfeasibleError, LtexpoError
+from ltexpo.errors import ColumnError, ConfigError, InfeasibleError, LtexpoError
 from ltexpo.progress import logged
 from ltexpo.rerank.certificate import Certificate, certify
 from ltexpo.rerank.check import refuse_uncheckable, with_exact
@@ -25,6 +26,8 @@ from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
 from ltexpo.rerank.solve import Solution, solve, spend, spend_on_welfare
 from ltexpo.rerank.source import Candidates
+
+log = logging.getLogger("ltexpo")
 
 PRICE_COLUMNS = ["group", "value", "kind", "price"]
 
@@ -108,6 +111,10 @@ class ExposureReranker:
             solution = spend_on_welfare(problem, budget, solution)
             within = solution.clicks_after >= (1 - budget) * solution.clicks_before
             problem = replace(problem, welfare=problem.welfare.scaled(solution.welfare_share))
+            log.warning(
+                "max_click_loss = %.4g lowers the weights of welfare to %.4g of what was given.",
+                budget, solution.welfare_share,
+            )
         if budget is not None and not within:
             part = spend(problem, budget, rng=rng)
             if not elastic:
@@ -136,6 +143,13 @@ class ExposureReranker:
         started = time.perf_counter()
         encoded = self._encode(candidates, items)
         matched = match_prices(prices, encoded.table.frame)
+        if len(prices) and not matched.any() and (prices["price"] != 0).any():
+            raise ConfigError(
+                "prices: none of them is of a goal of this job. Give the goals with which they were learnt (--config)."
+            )
+        strange = int((prices["price"] != 0).sum()) - int((matched != 0).sum())
+        if strange > 0:
+            log.warning("%d of %d prices are of no goal of this job and do nothing.", strange, len(prices))
         slots = empty_slots(encoded.problem)
         choose(encoded.problem.lists, encoded.problem.boosts(matched), slots)
         return self._reranked(
@@ -165,6 +179,12 @@ class ExposureReranker:
             boosted=int(lists.promoted.sum(dtype=np.int64)), passes=passes, seconds=time.perf_counter() - started,
             welfare_share=welfare_share,
         )
+        for rail in certificate.guardrails:
+            if rail.get("kept") is False:
+                log.warning(
+                    "guardrail %s is not kept: %.4g is allowed, these lists lose %.4g.",
+                    rail["kind"], rail["value"], rail["achieved"],
+                )
         boosted = np.flatnonzero(boosts)
         return Reranked(
             lists,
@@ -204,9 +224,11 @@ def _goal_name(group: str, value: str | None, kind: str) -> str:
 
 def _too_dear(budget: float, full: Solution, part: Solution) -> str:
     missing, needed = float(part.shortfall.sum()), float(full.shortfall.sum())
+    unmet = int((~part.met).sum())
     return (
         f"the goals cost {1 - full.clicks_after / full.clicks_before:.1%} of expected clicks, more than "
-        f"guardrails.max_click_loss = {budget:.1%}; that leaves {missing - needed:.4g} units of exposure missing. "
+        f"guardrails.max_click_loss = {budget:.1%}; what that pays for leaves {unmet} of {len(part.met)} goals short, "
+        f"by {missing - needed:.4g} of exposure in all. "
         "Lower the goals, raise max_click_loss, or set elastic: true for the lists that it pays for."
     )
 
@@ -231,7 +253,7 @@ def _unmet(encoded: Encoded, solution: Solution, relaxation: Relaxation) -> str:
     proof = "cannot be met together" if solution.proved_infeasible else "were not met together"
     return (
         f"{len(missed)} of {len(goals)} goals {proof} with these candidates and guardrails: {'; '.join(shown)}{more} "
-        f"({'no goal of this set can be kept' if relaxation.irreducible else 'a smaller set may do'}). "
+        f"({'no smaller set was found' if relaxation.irreducible else 'a smaller set may do'}). "
         "Relax these, widen the candidates, or set elastic: true for the nearest lists."
     )
 

@@ -140,16 +140,16 @@ def click_scores(
     """
     limits = {"logit": (-np.inf, np.inf), "relevance": (0.0, np.inf), "probability": (0.0, 1.0)}
     low, high = limits[scale.kind]
+    lowest = "Give relevance of 0 or more" if scale.kind == "relevance" else (
+        "Give probabilities of a click, or set score_kind: logit"
+    )
     for wrong, what, mend in (
-        (scores < low, "negative", "score_kind: logit"),
-        (scores > high, "above 1", "score_kind: relevance"),
+        (scores < low, "negative", lowest),
+        (scores > high, "above 1", "Give probabilities of a click, or set score_kind: relevance"),
     ):
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise ColumnError(
-                f"candidates: 'score' row {first_row + row} is {scores[row]:g}, {what}. Give probabilities of a click, "
-                f"or set {mend}."
-            )
+            raise ColumnError(f"candidates: 'score' row {first_row + row} is {scores[row]:g}, {what}. {mend}.")
     return scale(scores)
 
 

@@ -164,7 +164,9 @@ class RerankSettings(Settings):
         return values
 
     @model_validator(mode="after")
-    def _pins_fit(self) -> Self:
+    def _slots_fit(self) -> Self:
+        if self.guardrails.protect_top > self.k:
+            raise ValueError(f"guardrails.protect_top = {self.guardrails.protect_top} is beyond the k = {self.k} slots")
         for item, slot in self.guardrails.pinned.items():
             if slot > self.k:
                 raise ValueError(f"guardrails.pinned puts '{item}' into slot {slot}, beyond the k = {self.k} slots")

@@ -76,6 +76,7 @@ def solve(
     tolerance: float = 1e-6,
     most_passes: int = 40,
     gives_way: npt.NDArray[np.bool_] | None = None,
+    thorough: bool = True,
     rng: int | np.random.Generator = 0,
 ) -> Solution:
     """Prices by `dual.minimise` on growing samples, then lists by `rounding.round_prices`.
@@ -83,7 +84,8 @@ def solve(
     `start`: prices (G,) of an earlier run, which skip the samples. `ceiling`: clicks that one missing unit of exposure
     may cost before a goal gives way (default: 10 × the range of scores). `tolerance`: relative gain of the dual under
     which it stops. `gives_way` (G,): if goals conflict these are missed first, as the others cost a hundred times as
-    much. Goals above what is attainable are aimed at what is attainable, and reported as not met.
+    much. `thorough` false leaves out what takes seconds on few lists for the last unmet goals and the last hair of the
+    gap. Goals above what is attainable are aimed at what is attainable, and reported as not met.
     """
     began = time.perf_counter()
     n_goals = len(problem.goals)
@@ -130,7 +132,9 @@ def solve(
     elif not small:
         rounded = _round(aimed, full, box, point, tolerance)
     else:
-        ending = finish(aimed, prices, bound, dearest=dearest, spread=spread, conflict=conflict)
+        ending = finish(
+            aimed, prices, bound, dearest=dearest, spread=spread, conflict=conflict, thorough=thorough
+        )
         rounded, bound, prices, conflict = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
     if not small:
         conflict = missing_exposure(problem, rounded) > 0 and _ray_falls(full, point, spread)
@@ -163,7 +167,8 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
     """As much of the goals as `max_click_loss` of the plain clicks can pay for (all of them if it suffices).
 
     Bisects the ceiling of the prices: at ceiling Λ the elastic problem maximises clicks - Λ × missing exposure, so each
-    answer has the least missing exposure for its clicks (Lagrangian of the missing exposure).
+    answer has the least missing exposure for its clicks (Lagrangian of the missing exposure). upper_bound is that of
+    lists with as much exposure of every goal as these.
     """
     best = solve(problem, rng=rng)
     allowed = (1.0 - max_click_loss) * best.clicks_before
@@ -171,7 +176,7 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
         return best
     # exact prices at the edge of what can be reached may be far higher than a budget ever pays
     low, high = 0.0, min(float(np.abs(best.prices).max()), 10.0 * _score_range(problem))
-    start = best.prices
+    start, over = best.prices, best
     kept = solve(problem, start=np.zeros_like(start), ceiling=0.0)
     for _ in range(steps):
         ceiling = 0.5 * (low + high)
@@ -179,9 +184,35 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
         if tried.clicks_after >= allowed:
             low, kept = ceiling, tried
         else:
-            high = ceiling
+            high, over = ceiling, tried
         start = tried.prices
-    return kept
+    return _spent(problem, kept, over, allowed)
+
+
+def _spent(problem: Problem, kept: Solution, over: Solution, allowed: float, *, steps: int = 6) -> Solution:
+    """Lists of clicks ≥ `allowed` with exposure between that of `kept`, which the budget pays, and of `over`.
+
+    At a ceiling of prices exposure jumps, as many lists tie there: between two of them it is asked for by targets,
+    whose prices then give these lists again. Met and shortfall are of the goals as they were.
+    """
+    goals = problem.goals
+    low, high, part, start = 0.0, 1.0, 0.0, over.prices
+    found = kept
+    for _ in range(steps):
+        asked = kept.achieved + part * (over.achieved - kept.achieved)
+        target = np.where(goals.kind > 0, np.minimum(asked, goals.target), np.maximum(asked, goals.target))
+        tried = solve(replace(problem, goals=replace(goals, target=target)), start=start)
+        start = tried.prices
+        if tried.feasible and tried.clicks_after >= allowed:
+            low, found = part, tried
+        else:
+            high = part
+        part = 0.5 * (low + high)
+    shortfall = np.maximum(0.0, goals.kind * (goals.target - found.achieved))
+    met = shortfall <= 1e-9 * np.maximum(1.0, np.abs(goals.target))
+    return replace(
+        found, met=met, shortfall=np.where(met, 0.0, shortfall), attainable=kept.attainable, proved_infeasible=False
+    )
 
 
 def spend_on_welfare(problem: Problem, max_click_loss: float, whole: Solution, *, steps: int = 10) -> Solution:

@@ -148,7 +148,7 @@ def test_a_click_budget_buys_part_of_the_goal():
     candidates, items = market(400, 4)
     goal = (Goal(group="tail", min_share=0.8),)
     rails = GuardrailSettings(min_score_ratio=None, max_click_loss=0.01)
-    with pytest.raises(InfeasibleError, match=r"goals cost \d.*max_click_loss = 1\.0%.*units of exposure missing"):
+    with pytest.raises(InfeasibleError, match=r"goals cost \d.*max_click_loss = 1\.0%.*1 of 1 goals short"):
         rerank(candidates, items, RerankSettings(k=5, goals=goal, guardrails=rails))
     certificate = rerank(candidates, items, RerankSettings(k=5, goals=goal, guardrails=rails, elastic=True)).certificate
     assert 0.005 < certificate.click_loss <= 0.01
@@ -213,3 +213,62 @@ def test_all_equal_scores_are_counted_not_refused():
     assert result.certificate.facts["notes"] == {"candidates with one and the same score": 6}
     assert result.certificate.click_loss == pytest.approx(0, abs=1e-7)
     assert result.certificate.feasible
+
+
+def test_a_budget_is_spent_whole_at_prices_that_give_the_lists_again():
+    candidates, items = market(400, 4)
+    rails = GuardrailSettings(min_score_ratio=None, max_click_loss=0.01)
+    asked = RerankSettings(k=5, goals=(Goal(group="tail", min_share=0.8),), guardrails=rails, elastic=True)
+    bought = rerank(candidates, items, asked)
+    assert 0.0095 < bought.certificate.click_loss <= 0.01
+    share = bought.certificate.goals["achieved"].iloc[0]
+    again = ExposureReranker(asked).apply_prices(candidates, bought.prices, items=items)
+    assert again.certificate.goals["achieved"].iloc[0] == pytest.approx(share, rel=0.05)
+    # no more tail than that is to be had for these clicks
+    more = RerankSettings(k=5, goals=(Goal(group="tail", min_share=share * 1.02),), guardrails=FREE)
+    assert rerank(candidates, items, more).certificate.clicks_after < bought.certificate.clicks_after
+
+
+def test_where_a_cap_is_full_an_item_comes_in_for_one_of_its_part():
+    items = pd.DataFrame({
+        "item_id": list("abcde"), "title": "t", "tier": ["head"] * 4 + ["tail"], "brand": ["x", "x", "y", "y", "x"],
+    })
+    candidates = one_list({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.1})
+    rails = GuardrailSettings(min_score_ratio=None, max_per={"brand": 2})
+    goal = Goal(group="item_id", value="e", min_exposure=0.4)
+    result = rerank(candidates, items, RerankSettings(k=4, goals=(goal,), guardrails=rails))
+    assert sorted(result.rankings["item_id"]) == ["a", "c", "d", "e"]
+
+
+def test_prices_of_another_job_are_refused_or_said(caplog):
+    candidates, items = market(60, 1)
+    sellers = RerankSettings(k=5, goals=(Goal(group="seller_id", each=True, min_share=0.1),), guardrails=FREE)
+    tail = RerankSettings(k=5, goals=(Goal(group="tail", min_share=0.6),), guardrails=FREE)
+    prices = rerank(candidates, items, tail).prices
+    with pytest.raises(ConfigError, match="none of them is of a goal of this job"):
+        ExposureReranker(sellers).apply_prices(candidates, prices, items=items)
+    both = tail.model_copy(update={"goals": (*tail.goals, *sellers.goals)})
+    mixed = pd.concat([prices, prices.assign(group="brand", value="gone")], ignore_index=True)
+    ExposureReranker(both).apply_prices(candidates, mixed, items=items)
+    assert "1 of 2 prices are of no goal of this job" in caplog.text
+
+
+def test_a_catalogue_that_cannot_be_used_is_refused():
+    candidates = one_list({"a": 0.5, "d": 0.4})
+    job = RerankSettings(k=2, goals=())
+    with pytest.raises(ColumnError, match=r"items lacks .tier.*TailSpec"):
+        rerank(candidates, ITEMS.drop(columns="tier"), job)
+    with pytest.raises(TableError, match="items row 6: item_id 'a' stands there twice"):
+        rerank(candidates, pd.concat([ITEMS, ITEMS.iloc[:1]], ignore_index=True), job)
+    numbers = ITEMS.assign(item_id=range(6))
+    result = rerank(pd.DataFrame({"request_id": [1, 1], "item_id": [0, 3], "score": [0.5, 0.4]}), numbers, job)
+    assert list(result.rankings["item_id"]) == ["0", "3"]
+
+
+def test_slots_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match="protect_top = 4 is beyond the k = 3"):
+        RerankSettings(k=3, guardrails=GuardrailSettings(protect_top=4))
+    with pytest.raises(ConfigError, match="0 in every slot"):
+        rerank(one_list({"a": 0.5, "d": 0.4}), ITEMS, RerankSettings(k=2, goals=(), attention=(0.0, 0.0)))
+    with pytest.raises(ColumnError, match=r"negative\. Give relevance of 0 or more"):
+        rerank(one_list({"a": -0.5, "d": 0.4}), ITEMS, RerankSettings(k=2, goals=(), score_kind="relevance"))

@@ -31,8 +31,8 @@ CLOSE, FAR = 1e-4, 1e-3
 """Gaps from which on lists are annealed, and columns are generated."""
 MOST_SLOTS = 200_000
 """Above so many slots near ties are dense enough for single swaps."""
-MOST_ROWS = 4_000
-"""Lists and goals together, up to which the master program of column generation is a matter of seconds."""
+MOST_ROWS, MOST_CROSSINGS = 4_000, 500_000
+"""Lists + goals, and lists × goals, up to which the master program of column generation is a matter of seconds."""
 DEAREST = 1e4
 """Greatest price in ranges of scores: targets at the very edge of what can be reached need prices that high."""
 
@@ -78,7 +78,8 @@ def finish(
         slots = empty_slots(problem)
         choose(problem.lists, problem.boosts(prices), slots)
         rounded = annealed(rounded, prices, slots, seed=0)
-    large = problem.n_lists + len(problem.goals) > MOST_ROWS
+    n_lists, n_goals = problem.n_lists, len(problem.goals)
+    large = n_lists + n_goals > MOST_ROWS or n_lists * n_goals > MOST_CROSSINGS
     if conflict or large or not thorough or _within(problem, rounded, bound, FAR):
         return Ending(rounded, prices, bound, conflict)
     mix = generate_columns(

@@ -1,7 +1,6 @@
 """Dataset folder + candidates.parquet → rankings, control, prices and certificate; a list of these → why it is so."""
 
 import datetime as dt
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from ltexpo.data.tail import TailSpec
 from ltexpo.jobs.job import DataJob, trained_until, training_tiers
 from ltexpo.progress import logged
 from ltexpo.rerank import Explanation, ExposureReranker, FinalLists, Reranked, RerankSettings, explain
-
-log = logging.getLogger("ltexpo")
 
 RANKINGS_FILE, CONTROL_FILE, CERTIFICATE_FILE = "rankings.parquet", "control.parquet", "certificate.json"
 PRICES_FILE, BOOSTS_FILE, PROMOTIONS_FILE = "prices.parquet", "boosts.parquet", "promotions.parquet"
@@ -46,8 +43,6 @@ def run_rerank(job: RerankJob) -> Reranked:
     # First, so that a job that cannot write is refused before it works.
     with output_folder(job.out, verb="rerank", inputs=inputs) as folder:
         items, until = catalogue_with_tiers(job.data, job.candidates, job.tail, job.until)
-        if until is None:
-            log.warning("tiers count all events, as the candidates do not say when their training ended; see --until.")
         # beside the output is where there is room
         reranker = ExposureReranker(job, scratch=folder)
         if job.prices is not None:

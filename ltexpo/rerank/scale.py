@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,12 @@ from ltexpo.data.schema import Contract, check_table
 from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import NAMES, attention_weights
-from ltexpo.ranking.calibrate import Calibration, fit_calibration
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.settings import RerankSettings
 from ltexpo.rerank.source import Candidates, Source, as_texts
+
+if TYPE_CHECKING:
+    from ltexpo.ranking.calibrate import Calibration
 
 log = logging.getLogger("ltexpo")
 
@@ -48,7 +51,7 @@ class Scale:
     kind: str
     words: str
     """How, for the certificate."""
-    calibration: Calibration | None = None
+    calibration: "Calibration | None" = None
 
     def __call__(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Clicks of `scores` (n,), in the same order; never lower for a higher score."""
@@ -71,6 +74,9 @@ def score_scale(
         clicks, source = read_frame(settings.calibrate), str(settings.calibrate)
     if clicks is None:
         return Scale(settings.score_kind, AS_GIVEN[settings.score_kind])
+    # brings scikit-learn, which takes as much memory as a million candidates
+    from ltexpo.ranking.calibrate import fit_calibration
+
     logged = check_table(clicks, CLICK_LOG, source=source).frame
     shown = logged[logged[Columns.Event] == EventKind.Impression].drop_duplicates(PAIR)
     if shown.empty:

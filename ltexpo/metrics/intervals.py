@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 Array = npt.NDArray[np.float64]
 
@@ -120,5 +120,5 @@ def _error(influence: Array, labels: npt.NDArray[Any]) -> tuple[float, int]:
 
 
 def _interval(value: float, error: float, n: int, clusters: int, level: float) -> Estimate:
-    half = error * float(stats.t.ppf(0.5 + level / 2, clusters - 1)) if clusters > 1 else float("nan")
+    half = error * float(stdtrit(clusters - 1, 0.5 + level / 2)) if clusters > 1 else float("nan")
     return Estimate(value, error, value - half, value + half, n, clusters)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri
 
 from ltexpo.columns import Columns
 from ltexpo.data.schema import CANDIDATES, check_table
@@ -19,7 +19,7 @@ from ltexpo.rerank.settings import RerankSettings
 Floats = npt.NDArray[np.float64]
 ScoresAre = Literal["calibrated", "estimates"]
 
-HALF = float(stats.norm.ppf(0.975))
+HALF = float(ndtri(0.975))
 NUDGE = 0.3
 """Size, in standard errors, of the changes of scores that show how far the choice follows their errors."""
 DRAWS = 12

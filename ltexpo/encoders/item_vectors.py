@@ -21,6 +21,9 @@ from ltexpo.errors import TableError
 
 ITEMS_FILE, ENCODE_FILE = "items.parquet", "encode.json"
 
+Content = Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]
+"""Name of a modality → vectors (I, d) of I products and which of them are there (I,)."""
+
 
 @dataclass(frozen=True)
 class ItemVectors:

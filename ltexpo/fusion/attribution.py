@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ltexpo.fusion.inputs import Content, ItemInputs
+from ltexpo.encoders.item_vectors import Content
+from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.match import MatchModel
 
 Floats = npt.NDArray[np.float32]

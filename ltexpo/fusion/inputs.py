@@ -1,6 +1,5 @@
 """Catalogue and its vectors → what the item tower reads of every product."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +9,11 @@ import pandas as pd
 from ltexpo.columns import Columns
 from ltexpo.data.attributes import attribute_values
 from ltexpo.data.ids import IdMap
+from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import TableError
 from ltexpo.sparse import Csr, csr
 
 Floats = npt.NDArray[np.float32]
-Content = Mapping[str, tuple[Floats, npt.NDArray[np.bool_]]]
-"""Name of a modality → vectors (I, d) and which of them are there (I,)."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ from ltexpo.columns import Columns
 from ltexpo.config import check_settings
 from ltexpo.data.history import History
 from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json
+from ltexpo.encoders.device import RunSettings, choose_device
+from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, LtexpoError
 from ltexpo.fusion.examples import BUY, Examples
-from ltexpo.fusion.inputs import Content, ItemInputs, Vocabulary
+from ltexpo.fusion.inputs import ItemInputs, Vocabulary
 from ltexpo.fusion.network import Feed, MatchNet
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.fusion.training import Trainer
@@ -51,8 +53,7 @@ class MatchModel:
         self.training = training or TrainingSettings()
         if self.settings.width % self.settings.heads:
             raise ConfigError(f"width {self.settings.width} is not a multiple of heads {self.settings.heads}.")
-        name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self.device = torch.device(name)
+        self.device, _ = choose_device(check_settings(RunSettings, {"device": device}, "options"))
 
     def fit(
         self, items: pd.DataFrame, history: History, content: Content, *, users: pd.DataFrame | None = None,

@@ -1,7 +1,6 @@
 """A product graph and the content of its products → the vector of every product, new ones included."""
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +12,8 @@ from torch import Tensor
 
 from ltexpo.config import check_settings
 from ltexpo.data.tables import output_folder, read_json, write_json
+from ltexpo.encoders.device import RunSettings, choose_device
+from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, LtexpoError, TableError
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.graph.layers import Adjacency
@@ -22,9 +23,6 @@ from ltexpo.graph.sampling import Relation, sample_neighbours
 from ltexpo.progress import track
 
 Floats = npt.NDArray[np.float32]
-Content = Mapping[str, tuple[Floats, npt.NDArray[np.bool_]]]
-"""Name of a modality → vectors (I, d) in code order and which of them are there (I,)."""
-
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
@@ -38,8 +36,7 @@ class GraphEncoder:
 
     def __init__(self, settings: GraphEncoderSettings | None = None, *, device: str = "auto") -> None:
         self.settings = settings or GraphEncoderSettings()
-        self.device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else
-                                   "cpu" if device == "auto" else device)
+        self.device, _ = choose_device(check_settings(RunSettings, {"device": device}, "options"))
 
     def fit(self, graph: ProductGraph, content: Content, *, rng: int | np.random.Generator = 0) -> Self:
         """Train on `graph`; `content` in the code order of its products. Raises `TableError` without any pair."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
@@ -17,6 +16,7 @@ from ltexpo.data.attributes import attribute_values
 from ltexpo.data.ids import IdMap
 from ltexpo.data.split import as_utc
 from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json
+from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import TableError
 from ltexpo.graph.pairs import PairSettings
 from ltexpo.graph.relations import Edges, bought_together, given_relations, similar, viewed_together
@@ -67,7 +67,7 @@ class ProductGraph:
     def build(
         cls, items: pd.DataFrame, events: pd.DataFrame | None = None, *, until: str | dt.date | None,
         settings: GraphSettings | None = None,
-        vectors: Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] | None = None,
+        vectors: Content | None = None,
         given: pd.DataFrame | None = None,
     ) -> "ProductGraph":
         """The graph of the full catalogue `items`, with edges from events before `until` only (None: all of them).

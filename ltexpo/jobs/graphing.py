@@ -1,19 +1,18 @@
 """Dataset folder (+ vectors, given edges) → the product graph, and with `train` what a graph network reads from it."""
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import output_folder, read_frame
-from ltexpo.encoders.item_vectors import ItemVectors
+from ltexpo.encoders.encoded import Encoded, State
+from ltexpo.encoders.item_vectors import Content, ItemVectors, write_vectors
 from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.jobs.job import DataJob
@@ -72,9 +71,7 @@ def run_graph(job: GraphJob) -> GraphResult:
     return GraphResult(graph, losses)
 
 
-def _content(
-    folder: Path | None, items: pd.DataFrame
-) -> Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
+def _content(folder: Path | None, items: pd.DataFrame) -> Content:
     """Every kind of vectors in `folder`, in the row order of `items`."""
     if folder is None:
         return {}
@@ -83,11 +80,8 @@ def _content(
 
 
 def _train(
-    job: GraphJob, graph: ProductGraph, items: pd.DataFrame,
-    content: Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]], folder: Path,
+    job: GraphJob, graph: ProductGraph, items: pd.DataFrame, content: Content, folder: Path
 ) -> tuple[float, ...]:
-    from ltexpo.encoders.encoded import Encoded, State
-    from ltexpo.encoders.item_vectors import write_vectors
     from ltexpo.graph.encoder import GraphEncoder
 
     place = np.argsort(graph.nodes["product"].codes(items[Columns.Item]))

@@ -24,8 +24,9 @@ from ltexpo.rerank.relax import Relaxation, smallest_relaxation
 from ltexpo.rerank.rounding import count_clicks, empty_slots
 from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
-from ltexpo.rerank.solve import Solution, solve, spend, spend_on_welfare
+from ltexpo.rerank.solve import Solution, solve
 from ltexpo.rerank.source import Candidates
+from ltexpo.rerank.spend import spend, spend_on_welfare
 
 log = logging.getLogger("ltexpo")
 

@@ -8,7 +8,8 @@ from make_problem import random_problem
 
 from ltexpo.rerank.exact import solve_exact
 from ltexpo.rerank.problem import Cap, Goals, Guardrails
-from ltexpo.rerank.solve import solve, spend
+from ltexpo.rerank.solve import solve
+from ltexpo.rerank.spend import spend
 
 CAPS = [Cap((np.arange(60) % 7).astype(np.int32), 2)]
 RAILS = {

@@ -45,6 +45,9 @@ class TrainingSettings(Settings):
     """Weight decay (AdamW)."""
     half_life: float | None = Field(30.0, gt=0)
     """Days after which an example is drawn half as often; null: all alike."""
+    together: float = Field(0.5, ge=0, le=1)
+    """Share of examples whose past also holds some of what the user took on the same day: where few users come back,
+    baskets teach what goes with what."""
     held_out: float = Field(0.05, gt=0, lt=0.5)
     """Share of users whose examples are kept for early stopping."""
     patience: int = Field(2, ge=1)

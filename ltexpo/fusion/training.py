@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ltexpo.fusion.examples import Examples
+from ltexpo.fusion.examples import Examples, Past
 from ltexpo.fusion.network import Feed, MatchNet
 from ltexpo.fusion.settings import TrainingSettings
 from ltexpo.progress import track
@@ -30,6 +30,8 @@ class Batch:
 
     rows: Codes
     """(B,) interactions."""
+    past: Past
+    """What each example's user had done."""
     products: Codes
     """(n,) every product of the step: pasts and candidates; sorted codes."""
     candidates: Codes
@@ -99,8 +101,9 @@ class Trainer:
         targets = self.examples.history.item[rows]
         evenly = rng.integers(self.examples.history.n_items, size=self.settings.uniform)
         candidates = np.unique(np.concatenate([targets, evenly]))
-        past = self.examples.past(rows, self.n).items
-        return Batch(rows, np.unique(np.concatenate([candidates, past[past >= 0]])), candidates)
+        past = self.examples.past(rows, self.n, together=self.settings.together, rng=rng)
+        seen = past.items[past.items >= 0]
+        return Batch(rows, past, np.unique(np.concatenate([candidates, seen])), candidates)
 
     def _judge(self) -> float:
         """Mean loss of held-out users' latest examples, against the same candidates at every look."""
@@ -132,10 +135,9 @@ class Trainer:
 
     def _match(self, batch: Batch, vectors: Tensor, worth: Tensor) -> Tensor:
         device = vectors.device
-        past = self.examples.past(batch.rows, self.n)
         known = self.examples.history
         users = self.net.read(
-            past, batch.products, vectors, torch.from_numpy(self.segments[known.user[batch.rows]] + 1).to(device)
+            batch.past, batch.products, vectors, torch.from_numpy(self.segments[known.user[batch.rows]] + 1).to(device)
         )
         kind = torch.from_numpy(self.examples.kind[batch.rows]).to(device)
         of_kind = users[kind, torch.arange(len(batch.rows), device=device)]

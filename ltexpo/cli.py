@@ -27,6 +27,7 @@ from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
 from ltexpo.jobs.simulating import SimulateJob, run_simulate
+from ltexpo.jobs.training import TrainJob, run_train
 
 app = typer.Typer(
     name="ltexpo",
@@ -42,6 +43,7 @@ JOBS: dict[str, type[Settings]] = {
     "describe": DescribeJob,
     "encode": EncodeJob,
     "graph": GraphJob,
+    "train": TrainJob,
     "recommend": RecommendJob,
     "rerank": RerankJob,
     "explain": ExplainJob,
@@ -150,13 +152,38 @@ def graph(
 
 
 @app.command()
+def train(
+    data: Data = None, out: Out = None,
+    until: Annotated[str | None, typer.Option(help="Train on events before this date.")] = None,
+    vectors: Annotated[
+        list[Path] | None, typer.Option(help="Folder that 'ltexpo encode' wrote; may be given several times.")
+    ] = None,
+    edges: Annotated[Path | None, typer.Option(help="Parquet of given edges: source, relation, target.")] = None,
+    continue_from: Annotated[Path | None, typer.Option(help="Go on from this model, on new days.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Train the model (networks, features, ranker) into a folder that 'recommend --model' reads."""
+    job = read_settings(TrainJob, config, {
+        "data": data, "out": out, "until": until, "vectors": vectors, "edges": edges, "continue_from": continue_from,
+        "seed": seed,
+    })
+    _say(run_train(job))
+
+
+@app.command()
 def recommend(
     data: Data = None, out: Out = None, k: K = None,
-    until: Annotated[str | None, typer.Option(help="Train on events before this date.")] = None,
+    until: Annotated[str | None, typer.Option(help="Learn from events before this date.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo train' wrote.")] = None,
+    vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
+    edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Score candidates for every user: candidates.parquet."""
-    job = read_settings(RecommendJob, config, {"data": data, "out": out, "k": k, "until": until, "seed": seed})
+    job = read_settings(RecommendJob, config, {
+        "data": data, "out": out, "k": k, "until": until, "model": model, "vectors": vectors, "edges": edges,
+        "seed": seed,
+    })
     _say(run_recommend(job))
 
 

@@ -12,10 +12,11 @@ from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import output_folder, read_frame
 from ltexpo.encoders.encoded import Encoded, State
-from ltexpo.encoders.item_vectors import Content, ItemVectors, write_vectors
+from ltexpo.encoders.item_vectors import Content, write_vectors
 from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.jobs.job import DataJob
+from ltexpo.jobs.vectors import stored_content
 
 MODEL_FOLDER, VECTORS_FOLDER = "model", "vectors"
 
@@ -58,7 +59,7 @@ def run_graph(job: GraphJob) -> GraphResult:
     """Build and write, all or nothing."""
     with output_folder(job.out, verb="graph", inputs=(job.data, job.vectors, job.edges)) as folder:
         dataset = Dataset.load(job.data)
-        content = _content(job.vectors, dataset.items)
+        content = stored_content([] if job.vectors is None else [job.vectors], dataset.items)
         graph = ProductGraph.build(
             dataset.items, dataset.events, until=job.until,
             settings=GraphSettings(**job.model_dump(include=set(GraphSettings.model_fields))),
@@ -69,14 +70,6 @@ def run_graph(job: GraphJob) -> GraphResult:
         if job.train:
             losses = _train(job, graph, dataset.items, content, folder)
     return GraphResult(graph, losses)
-
-
-def _content(folder: Path | None, items: pd.DataFrame) -> Content:
-    """Every kind of vectors in `folder`, in the row order of `items`."""
-    if folder is None:
-        return {}
-    stored = ItemVectors.load(folder)
-    return {name: stored.of(name, items[Columns.Item].to_list()) for name in stored.vectors}
 
 
 def _train(

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from ltexpo.config import Settings, check_settings
+from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.importing import ImportJob, run_import
@@ -15,6 +16,7 @@ from ltexpo.jobs.recommending import CANDIDATES_FILE, RecommendJob, run_recommen
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import CONTROL_FILE, RANKINGS_FILE, RerankJob, run_rerank
 from ltexpo.jobs.simulating import SimulateJob, run_simulate
+from ltexpo.jobs.training import TrainJob, run_train
 from ltexpo.progress import stage
 from ltexpo.rerank import RerankSettings
 
@@ -30,8 +32,12 @@ class Pipeline(Settings):
     """Seed of every step that does not name its own."""
     import_: StepSettings = Field(None, alias="import")
     """Settings of 'ltexpo import'; leave it out when OUT/data is there already."""
+    encode: StepSettings = None
+    """Settings of 'ltexpo encode'."""
+    train: StepSettings = None
+    """Settings of 'ltexpo train'; it reads what encode wrote, where that is named."""
     recommend: StepSettings = None
-    """Settings of 'ltexpo recommend'."""
+    """Settings of 'ltexpo recommend'; by the model, where train is named."""
     rerank: StepSettings = None
     """Settings of 'ltexpo rerank'."""
     frontier: StepSettings = None
@@ -56,6 +62,8 @@ class _Step:
 _DATA = {"data": "data"}
 _STEPS = (
     _Step("import", ImportJob, run_import, {"out": "data"}),
+    _Step("encode", EncodeJob, run_encode, _DATA | {"out": "vectors"}),
+    _Step("train", TrainJob, run_train, _DATA | {"out": "model"}),
     _Step("recommend", RecommendJob, run_recommend, _DATA | {"out": "candidates"}),
     _Step("rerank", RerankJob, run_rerank,
           _DATA | {"candidates": f"candidates/{CANDIDATES_FILE}", "out": "rankings"}),
@@ -81,6 +89,10 @@ def run_pipeline(pipeline: Pipeline, *, source: str = "pipeline") -> dict[str, o
         wired: dict[str, Any] = {name: pipeline.out / path for name, path in step.paths.items()}
         if "seed" in step.model.model_fields:
             wired["seed"] = pipeline.seed
+        if step.name in ("train", "recommend") and pipeline.train is not None and pipeline.encode is not None:
+            wired["vectors"] = [pipeline.out / "vectors"]
+        if step.name == "recommend" and pipeline.train is not None:
+            wired["model"] = pipeline.out / "model"
         if step.name == "frontier":
             shared = (pipeline.rerank or {}).items()
             wired |= {name: value for name, value in shared if name in RerankSettings.model_fields}

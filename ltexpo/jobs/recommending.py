@@ -1,17 +1,20 @@
-"""Dataset folder → candidates.parquet and recommend.json."""
+"""Dataset folder (+ a trained model) → candidates.parquet and recommend.json."""
 
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
+from pydantic import Field, model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, output_folder, write_frame, write_json
+from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
 from ltexpo.jobs.job import DataJob
 from ltexpo.ranking.recommend import Recommendation, RecommendSettings, recommend
 
 CANDIDATES_FILE, RECOMMEND_FILE = "candidates.parquet", "recommend.json"
+_WITH_MODEL = {"k", "until", "users", "users_file", "explore", "data", "seed", "out", "model", "vectors", "edges"}
 
 
 class RecommendJob(RecommendSettings, DataJob):
@@ -19,16 +22,53 @@ class RecommendJob(RecommendSettings, DataJob):
 
     out: Path
     """Folder to write candidates.parquet and recommend.json to."""
+    model: Path | None = None
+    """Folder that 'ltexpo train' wrote; null: the blend of baselines, fitted now. What is not given here is as it was
+    trained with, and only k, until, users, users_file and explore may be."""
+    vectors: tuple[Path, ...] = Field((), validate_default=False)
+    """With a model that was trained on vectors: folders that 'ltexpo encode' wrote of this dataset."""
+    edges: Path | None = None
+    """With a model that was trained on given edges: the Parquet of today's."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.model is None and (self.vectors or self.edges is not None):
+            raise ValueError("vectors and edges need a model")
+        if self.model is not None:
+            other = sorted(self.model_fields_set - _WITH_MODEL)
+            if other:
+                raise ValueError(f"'{other[0]}' was decided when the model was trained; leave it out")
+        return self
 
 
 def run_recommend(job: RecommendJob) -> Recommendation:
     """Recommend and write, all or nothing."""
-    with output_folder(job.out, verb="recommend", inputs=(job.data, job.users_file)) as folder:
+    inputs = (job.data, job.users_file, job.model, *job.vectors, job.edges)
+    with output_folder(job.out, verb="recommend", inputs=inputs) as folder:
         dataset = Dataset.load(job.data)
-        result = recommend(dataset, job, rng=job.seed)
-        # Without a stated end, training ended with the last event: whoever evaluates must know either way.
         last = dataset.require_events("'recommend'")[Columns.Timestamp].max() + pd.Timedelta(microseconds=1)
-        noted = {TRAINED_UNTIL: str(last if job.until is None else as_utc(job.until))}
-        write_frame(result.candidates, folder / CANDIDATES_FILE, metadata=noted)
+        # Without a stated end, training ended with the last event: whoever evaluates must know either way.
+        seen = last if job.until is None else as_utc(job.until)
+        if job.model is None:
+            result = recommend(dataset, job, rng=job.seed)
+        else:
+            result, learnt = _by_model(job, job.model, dataset)
+            seen = max(seen, last if learnt is None else learnt)
+        write_frame(result.candidates, folder / CANDIDATES_FILE, metadata={TRAINED_UNTIL: str(seen)})
         write_json({**result.report, "seed": job.seed}, folder / RECOMMEND_FILE)
     return result
+
+
+def _by_model(job: RecommendJob, folder: Path, dataset: Dataset) -> tuple[Recommendation, pd.Timestamp | None]:
+    """Lists by the model in `folder`, and up to when it had seen events (None: all there were)."""
+    from ltexpo.jobs.training import content_for  # brings the model's libraries
+    from ltexpo.ranking.model import Model
+
+    model = Model.load(folder)
+    learnt = model.settings.until
+    given = {name: getattr(job, name) for name in RecommendSettings.model_fields if name in job.model_fields_set}
+    model.settings = model.settings.model_copy(update={"until": None, **given})
+    result = model.recommend(
+        dataset, content_for(folder, job.vectors, dataset), edges=None if job.edges is None else read_frame(job.edges)
+    )
+    return result, None if learnt is None else as_utc(learnt)

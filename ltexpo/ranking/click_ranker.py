@@ -21,7 +21,7 @@ from ltexpo.ranking.calibrate_shown import calibrate_shown
 from ltexpo.ranking.calibrate_tiers import tiers_from, tiers_record
 from ltexpo.ranking.features import Candidates
 from ltexpo.ranking.gbm import Gbm, GbmSettings
-from ltexpo.ranking.rolling import LabelDay
+from ltexpo.ranking.rolling import LabelDay, by_day
 from ltexpo.ranking.scores import Scores
 from ltexpo.ranking.shown import Shown
 
@@ -29,7 +29,11 @@ _CONFIG, _TREES = "config.json", "click"
 
 
 class ClickRanker:
-    """See above. Fitted: `click_` (`Gbm`), `calibration_` (by tier)."""
+    """See above.
+
+    Fitted: `click_` (`Gbm`), `calibration_` (by tier), `unseen_` (not saved: for each label day the scores (n,) of its
+    rows by boosters that did not learn from their users).
+    """
 
     def __init__(self, settings: GbmSettings | None = None) -> None:
         self.settings = settings or GbmSettings(objective="binary")
@@ -49,6 +53,7 @@ class ClickRanker:
         if found is None:
             raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
         self.calibration_ = found
+        self.unseen_ = by_day(found(score, tier), days)
         return self
 
     def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:

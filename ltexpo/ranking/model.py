@@ -88,12 +88,13 @@ class Model:
 
     def fit(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None,
-        rng: int | np.random.Generator = 0,
+        reader: Reader | None = None, rng: int | np.random.Generator = 0,
     ) -> Self:
         """Learn from the events before `settings.until`.
 
         content: name → vectors (I, d) and who has one (I,), in the row order of the dataset's items; `edges`: given
-        edges between products. Raises `SplitError`, `TableError`, `ConfigError`.
+        edges between products; `reader`: of an earlier model, whose match model goes on learning. Raises
+        `SplitError`, `TableError`, `ConfigError`.
         """
         settings, rng = self.settings, np.random.default_rng(rng)
         items, events = dataset.items, training_events(dataset, settings)
@@ -102,7 +103,7 @@ class Model:
         self.weights_ = chosen.weights
         dates = label_dates(events, settings.rolling, settings.event_weights)
         earlier = events[events[Columns.Timestamp] < dates[0]]
-        self.reader_ = Reader(_reader_settings(settings)).fit(
+        self.reader_ = (reader or Reader(_reader_settings(settings))).fit(
             items, earlier, content, users=dataset.users, edges=edges, rng=rng
         )
         vectors, matcher = self.reader_.read(items, earlier, content, users=dataset.users, edges=edges)
@@ -132,8 +133,8 @@ class Model:
             ids = scored.user_ids[scored.candidates.user[row]]
             frames.append(pd.DataFrame({
                 Columns.Request: ids, Columns.User: ids,
-                Columns.Item: self.item_ids_.decode(scored.candidates.item[row]), Columns.Score: scored.scores.score[row],
-                Columns.ScoreStd: scored.scores.std[row],
+                Columns.Item: self.item_ids_.decode(scored.candidates.item[row]),
+                Columns.Score: scored.scores.score[row], Columns.ScoreStd: scored.scores.std[row],
             }))
             users += len(scored.user_ids)
         candidates = pd.concat(frames, ignore_index=True)

@@ -19,10 +19,10 @@ from scipy.special import expit
 
 from ltexpo.config import Settings
 from ltexpo.errors import ConfigError, TableError
-from ltexpo.ranking.calibrate import calibration_from, calibration_record, fit_calibration
+from ltexpo.ranking.calibrate import Calibration, calibration_from, calibration_record, fit_calibration
 from ltexpo.ranking.features import Candidates
 from ltexpo.ranking.gbm import Gbm, GbmSettings
-from ltexpo.ranking.rolling import LabelDay
+from ltexpo.ranking.rolling import LabelDay, by_day
 from ltexpo.ranking.scores import Scores
 
 _CONFIG = "config.json"
@@ -55,7 +55,11 @@ class RankerSettings(Settings):
 
 
 class Ranker:
-    """See above. Fitted: `click_`, `order_`, `tail_` (`Gbm`), `calibration_` (head's, tail's)."""
+    """See above.
+
+    Fitted: `click_`, `order_`, `tail_` (`Gbm`), `calibration_` (head's, tail's), `unseen_` (not saved: for each label
+    day the scores (n,) of its candidates by boosters that did not learn from their users).
+    """
 
     def __init__(self, settings: RankerSettings | None = None) -> None:
         self.settings = settings or RankerSettings()
@@ -80,12 +84,13 @@ class Ranker:
             self.click_.raw_unseen(whole.features, whole.group), self.order_.raw_unseen(whole.features, whole.group),
             self.tail_.raw_unseen(whole.features, whole.group), whole.in_tail,
         )
-        self.calibration_ = tuple(
+        self.calibration_: tuple[Calibration, ...] = tuple(
             fit_calibration(
                 expit(raw[kind]), whole.outcome[kind], by_events=True,
                 means=f"P(the user takes the item on the next day | the user comes back), {name}",
             ) for name, kind in (("head", ~whole.in_tail), ("tail and new", whole.in_tail))
         )
+        self.unseen_ = by_day(self._calibrated(raw, whole.in_tail), days)
         return self
 
     def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:

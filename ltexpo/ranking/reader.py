@@ -52,22 +52,20 @@ class ReaderSettings(Settings):
 class Reader:
     """The two networks. Fitted: `graph_`, `match_`, each None where the settings leave it out."""
 
-    graph_: "GraphEncoder | None"
-    match_: "MatchModel | None"
-
     def __init__(self, settings: ReaderSettings | None = None) -> None:
         self.settings = settings or ReaderSettings()
+        self.graph_: GraphEncoder | None = None
+        self.match_: MatchModel | None = None
 
     def fit(
         self, items: pd.DataFrame, events: pd.DataFrame, content: Content, *, users: pd.DataFrame | None = None,
         edges: pd.DataFrame | None = None, rng: int | np.random.Generator = 0,
     ) -> Self:
         """Learn from `events` alone; `content` is in the row order of `items`, `edges` are given (source, relation,
-        target). On a reader that is fitted the match model goes on learning."""
+        target). On a reader that is fitted or loaded the match model goes on learning, and the graph network, which
+        it reads, stays."""
         settings, rng = self.settings, np.random.default_rng(rng)
-        before = getattr(self, "match_", None)
-        self.graph_, self.match_ = None, None
-        if settings.graph is not None:
+        if settings.graph is not None and self.graph_ is None:
             from ltexpo.graph.encoder import GraphEncoder
 
             with stage("product graph"):
@@ -80,7 +78,7 @@ class Reader:
 
             history = History.of(items, events, event_weights=settings.event_weights)
             with stage("match model"):
-                made = before or MatchModel(settings.fusion, settings.training, device=settings.device)
+                made = self.match_ or MatchModel(settings.fusion, settings.training, device=settings.device)
                 self.match_ = made.fit(
                     items, history, self._with_graph(items, events, content, edges), users=users, rng=rng
                 )
@@ -112,7 +110,6 @@ class Reader:
     def load(cls, folder: Path, settings: ReaderSettings) -> Self:
         """Read what `save` wrote of a reader with `settings`."""
         reader = cls(settings)
-        reader.graph_, reader.match_ = None, None
         if settings.graph is not None:
             from ltexpo.graph.encoder import GraphEncoder
 

@@ -4,7 +4,7 @@ For each of the last days, everything is made from the days before it alone, as 
 impressions are logged, the outcomes are those of what was shown; else of candidates, which users took or did not take.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,6 +161,11 @@ def roll(
             baskets.append(_labelled(one, made.adopt(cut.history), np.arange(cut.history.n_users), cut.wanted,
                                      cut.history, exclude_seen))
     return Rolled(days, baskets, demand)
+
+
+def by_day(values: npt.NDArray[np.float64], days: Sequence[LabelDay]) -> list[npt.NDArray[np.float64]]:
+    """`values` of the candidates of all days, one after the other, cut into one array per day."""
+    return np.split(values, np.cumsum([len(day.outcome) for day in days])[:-1])
 
 
 def _acted(events: pd.DataFrame, event_weights: Mapping[str, float]) -> pd.DataFrame:

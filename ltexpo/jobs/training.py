@@ -1,0 +1,78 @@
+"""Dataset folder (+ vectors, given edges) → the folder of a trained model."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from ltexpo.data.dataset import Dataset
+from ltexpo.data.tables import output_folder, read_frame
+from ltexpo.encoders.catalogue import item_texts
+from ltexpo.encoders.item_vectors import Content
+from ltexpo.encoders.tfidf import TfidfEncoder, TfidfSettings
+from ltexpo.errors import ConfigError
+from ltexpo.jobs.job import DataJob
+from ltexpo.jobs.vectors import stored_content
+from ltexpo.progress import stage
+from ltexpo.ranking.model import Model, ModelSettings
+from ltexpo.ranking.model_card import TrainReport, model_card, train_report
+
+WORDS_FOLDER, CARD_FILE = "words", "README.md"
+
+
+class TrainJob(ModelSettings, DataJob):
+    """Settings of 'ltexpo train'."""
+
+    out: Path
+    """Folder to write the model to: config.json, reader/ (safetensors), demand/ and ranker/ (LightGBM), README.md."""
+    vectors: tuple[Path, ...] = Field((), validate_default=False)
+    """Folders that 'ltexpo encode' wrote; none: TF-IDF of the catalogue's words, kept with the model."""
+    edges: Path | None = None
+    """Parquet of given edges between products: source, relation, target, such as also_bought."""
+    tfidf: TfidfSettings = TfidfSettings()
+    """Without vectors: TF-IDF and its projection."""
+    continue_from: Path | None = None
+    """Folder of an earlier model whose match model goes on learning on the new days; null: from scratch."""
+
+
+def run_train(job: TrainJob) -> TrainReport:
+    """Train and write, all or nothing."""
+    inputs = (job.data, *job.vectors, job.edges, job.continue_from)
+    with output_folder(job.out, verb="train", inputs=inputs) as folder:
+        dataset = Dataset.load(job.data)
+        settings = ModelSettings(**{name: getattr(job, name) for name in ModelSettings.model_fields})
+        content = stored_content(job.vectors, dataset.items) if job.vectors else _words(job, dataset, folder)
+        model = Model(settings)
+        reader = None if job.continue_from is None else Model.load(job.continue_from).reader_
+        edges = None if job.edges is None else read_frame(job.edges)
+        model.fit(dataset, content, edges=edges, reader=reader, rng=job.seed)
+        report = train_report(model, dataset)
+        model.write_into(folder)
+        (folder / CARD_FILE).write_text(model_card(model, report, dataset), encoding="utf-8")
+    return report
+
+
+def _words(job: TrainJob, dataset: Dataset, folder: Path) -> Content:
+    texts = item_texts(dataset.items)
+    with stage("TF-IDF"):
+        encoder = TfidfEncoder(job.tfidf).fit(texts, rng=np.random.default_rng(job.seed))
+    encoder.write_into(folder / WORDS_FOLDER)
+    return words_content(encoder, dataset)
+
+
+def words_content(encoder: TfidfEncoder, dataset: Dataset) -> Content:
+    """The catalogue's words by a fitted TF-IDF."""
+    encoded = encoder.encode(item_texts(dataset.items))
+    return {"text": (encoded.vectors, encoded.mask)}
+
+
+def content_for(model: Path, vectors: tuple[Path, ...], dataset: Dataset) -> Content:
+    """What the model in the folder `model` is to read: the vectors given, or its own TF-IDF. Raises `ConfigError`."""
+    own = model / WORDS_FOLDER
+    if own.is_dir():
+        if vectors:
+            raise ConfigError(f"{model}: was trained on its own words; leave vectors out.")
+        return words_content(TfidfEncoder.load(own), dataset)
+    if not vectors:
+        raise ConfigError(f"{model}: was trained on vectors; give the folders of such vectors with 'vectors'.")
+    return stored_content(vectors, dataset.items)

@@ -1,0 +1,22 @@
+"""Folders that hold vectors → what a model reads of every item of a dataset."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ltexpo.columns import Columns
+from ltexpo.encoders.item_vectors import Content, ItemVectors
+from ltexpo.errors import ConfigError
+
+
+def stored_content(folders: Sequence[Path], items: pd.DataFrame) -> Content:
+    """Every kind of vectors in `folders`, in the row order of `items`. Raises `ConfigError` on a name that is twice."""
+    content: dict[str, tuple] = {}  # type: ignore[type-arg]
+    for folder in folders:
+        stored = ItemVectors.load(folder)
+        twice = sorted(set(stored.vectors) & set(content))
+        if twice:
+            raise ConfigError(f"vectors: '{twice[0]}' lies in {folder} and in another folder. Give it once.")
+        content |= {name: stored.of(name, items[Columns.Item].to_list()) for name in stored.vectors}
+    return content

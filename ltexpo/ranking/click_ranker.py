@@ -61,6 +61,11 @@ class ClickRanker:
         each = self.click_.raw_each(candidates.features)
         return Scores.of(lambda raw: self.calibration_(expit(raw), tier[candidates.item]), each)
 
+    @property
+    def means(self) -> str:
+        """What a score stands for."""
+        return self.calibration_.means
+
     def contributions(
         self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]
     ) -> pd.DataFrame:

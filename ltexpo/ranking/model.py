@@ -118,7 +118,10 @@ class Model:
                 self.ranker_ = ClickRanker(settings.clicks).fit(rolled.days, rng=rng)
             else:
                 self.ranker_ = Ranker(settings.ranker).fit(rolled.days, rolled.baskets, rng=rng)
-        self.report_ = {**chosen.report, "label_days": [str(day.date()) for day in dates]}
+        self.report_ = {
+            **chosen.report, "label_days": [str(day.date()) for day in dates],
+            "calibration": {"means": self.ranker_.means},
+        }
         return self
 
     def recommend(

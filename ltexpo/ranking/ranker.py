@@ -27,6 +27,7 @@ from ltexpo.ranking.scores import Scores
 
 _CONFIG = "config.json"
 _PARTS = ("click", "order", "tail")
+_MEANS = "P(the user takes the item on the next day | the user comes back)"
 
 
 class RankerSettings(Settings):
@@ -87,7 +88,7 @@ class Ranker:
         self.calibration_: tuple[Calibration, ...] = tuple(
             fit_calibration(
                 expit(raw[kind]), whole.outcome[kind], by_events=True,
-                means=f"P(the user takes the item on the next day | the user comes back), {name}",
+                means=f"{_MEANS}, {name}",
             ) for name, kind in (("head", ~whole.in_tail), ("tail and new", whole.in_tail))
         )
         self.unseen_ = by_day(self._calibrated(raw, whole.in_tail), days)
@@ -102,6 +103,11 @@ class Ranker:
         in_tail = candidates.in_tail(tier)
         click, order, tail = (model.raw_each(candidates.features) for model in (self.click_, self.order_, self.tail_))
         return Scores.of(lambda raw: self._calibrated(raw, in_tail), self._sums(click, order, tail, in_tail))
+
+    @property
+    def means(self) -> str:
+        """What a score stands for."""
+        return f"{_MEANS}: no usable impressions"
 
     def contributions(
         self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]

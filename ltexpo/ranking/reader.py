@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
+from safetensors.numpy import load_file, save_file
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
@@ -30,6 +31,10 @@ if TYPE_CHECKING:  # bring torch
     from ltexpo.graph.encoder import GraphEncoder
 
 GRAPH, MATCH = "graph", "match"
+DIRECTIONS_FILE = "directions.safetensors"
+_SAMPLE = 20_000
+
+Floats = npt.NDArray[np.float32]
 
 
 class ReaderSettings(Settings):
@@ -43,6 +48,8 @@ class ReaderSettings(Settings):
     """The towers of the match model; null: without them."""
     training: TrainingSettings = TrainingSettings()
     """The training of the match model."""
+    compare_width: int = Field(64, ge=1)
+    """Wider content vectors are projected onto so many principal directions where products are compared one by one."""
     event_weights: dict[str, float] = Field(dict(EVENT_WEIGHTS))
     """How much each kind of interaction counts; 0 or absent: not at all."""
     device: str = "auto"
@@ -50,12 +57,13 @@ class ReaderSettings(Settings):
 
 
 class Reader:
-    """The two networks. Fitted: `graph_`, `match_`, each None where the settings leave it out."""
+    """The two networks. Fitted: `graph_`, `match_`, each None where the settings leave it out, and `directions_`."""
 
     def __init__(self, settings: ReaderSettings | None = None) -> None:
         self.settings = settings or ReaderSettings()
         self.graph_: GraphEncoder | None = None
         self.match_: MatchModel | None = None
+        self.directions_: dict[str, Floats] = {}
 
     def fit(
         self, items: pd.DataFrame, events: pd.DataFrame, content: Content, *, users: pd.DataFrame | None = None,
@@ -65,6 +73,10 @@ class Reader:
         target). On a reader that is fitted or loaded the match model goes on learning, and the graph network, which
         it reads, stays."""
         settings, rng = self.settings, np.random.default_rng(rng)
+        self.directions_ = {
+            name: _principal(_unit(rows[there], there[there]), settings.compare_width)
+            for name, (rows, there) in content.items() if rows.shape[1] > settings.compare_width
+        }
         if settings.graph is not None and self.graph_ is None:
             from ltexpo.graph.encoder import GraphEncoder
 
@@ -92,7 +104,12 @@ class Reader:
         every = self._with_graph(items, events, content, edges)
         place = IdMap.of(items[Columns.Item]).codes(items[Columns.Item])
         order = np.argsort(place)
-        vectors = {name: _unit(rows, there)[order] for name, (rows, there) in every.items()}
+        vectors = {}
+        for name, (rows, there) in every.items():
+            unit = _unit(rows, there)[order]
+            if name in self.directions_:
+                unit = _unit(unit @ self.directions_[name], there[order])
+            vectors[name] = unit
         if self.match_ is None:
             return vectors, None
         matcher = Matcher.of(self.match_, items, every, users)
@@ -105,11 +122,13 @@ class Reader:
             if network is not None:
                 (folder / name).mkdir()
                 network.write_into(folder / name)
+        save_file(self.directions_, folder / DIRECTIONS_FILE)
 
     @classmethod
     def load(cls, folder: Path, settings: ReaderSettings) -> Self:
         """Read what `save` wrote of a reader with `settings`."""
         reader = cls(settings)
+        reader.directions_ = load_file(folder / DIRECTIONS_FILE)
         if settings.graph is not None:
             from ltexpo.graph.encoder import GraphEncoder
 
@@ -144,6 +163,13 @@ def _by_id(content: Content, items: pd.DataFrame) -> Content:
     """`content` from the row order of `items` to that of sorted ids."""
     order = np.argsort(IdMap.of(items[Columns.Item]).codes(items[Columns.Item]))
     return {name: (rows[order], there[order]) for name, (rows, there) in content.items()}
+
+
+def _principal(unit: Floats, width: int) -> Floats:
+    """(d, width): the directions in which evenly drawn rows of `unit` (n, d) are longest, so that cosines are kept."""
+    some = unit[:: max(1, len(unit) // _SAMPLE)]
+    _, directions = np.linalg.eigh(some.T.astype(np.float64) @ some)
+    return np.ascontiguousarray(directions[:, ::-1][:, :width], dtype=np.float32)
 
 
 def _unit(rows: npt.NDArray[np.float32], there: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

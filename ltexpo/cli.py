@@ -79,13 +79,16 @@ def demo(
     n_days: Annotated[int | None, typer.Option(help="Days of its history; the last two are held out.")] = None,
     k: K = None,
     tail_share: Annotated[float | None, typer.Option(help="Goal: exposure share of tail and new products.")] = None,
+    model: Annotated[
+        bool | None, typer.Option("--model/--no-model", help="Recommend by a trained model, or by the blend.")
+    ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Make a shop, recommend, re-rank, simulate, and write the report."""
+    """Make a shop, train, recommend, re-rank, simulate, and write the report."""
     logging.getLogger("ltexpo").setLevel(logging.INFO)  # a demo shows its steps unasked
     job = read_settings(DemoJob, config, {
         "out": out, "n_items": n_items, "n_users": n_users, "n_days": n_days, "k": k,
-        "tail_share": tail_share, "seed": seed,
+        "tail_share": tail_share, "model": model, "seed": seed,
     })
     _say(f"Report: {run_demo(job)}")
 

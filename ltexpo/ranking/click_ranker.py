@@ -40,10 +40,10 @@ class ClickRanker:
 
     def fit(self, days: Sequence[LabelDay], *, rng: int | np.random.Generator = 0) -> Self:
         """Learn from days whose candidates are what was shown (see `rolling.roll`); users are never split."""
+        shown = _joined(days)
         features = pd.concat([day.candidates.features for day in days], ignore_index=True)
         group = np.concatenate([day.group for day in days])
         tier = np.concatenate([day.tier[day.candidates.item] for day in days])
-        shown = _joined(days)
         a = shown.examined
         rate = shown.clicked.sum() / a.sum()
         weight = np.where(shown.clicked, 1.0, a * (1 - rate) / (1 - a * rate))
@@ -65,6 +65,11 @@ class ClickRanker:
     def means(self) -> str:
         """What a score stands for."""
         return self.calibration_.means
+
+    @property
+    def boosters(self) -> Mapping[str, Gbm]:
+        """Its boosted models by name."""
+        return {"click": self.click_}
 
     def contributions(
         self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]

@@ -109,6 +109,11 @@ class Ranker:
         """What a score stands for."""
         return f"{_MEANS}: no usable impressions"
 
+    @property
+    def boosters(self) -> Mapping[str, Gbm]:
+        """Its boosted models by name."""
+        return {name: getattr(self, f"{name}_") for name in _PARTS}
+
     def contributions(
         self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]
     ) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from ltexpo.config import Settings
 from ltexpo.data.history import EVENT_WEIGHTS, History
 from ltexpo.data.ids import IdMap
 from ltexpo.encoders.item_vectors import Content
-from ltexpo.errors import ConfigError
+from ltexpo.errors import ConfigError, SplitError
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
@@ -82,6 +82,27 @@ class Reader:
                 self.match_ = made.fit(
                     items, history, self._with_graph(items, events, content, edges), users=users, rng=rng
                 )
+        return self
+
+    def continued(self, settings: ReaderSettings, *, before: pd.Timestamp) -> Self:
+        """This reader, to go on learning by `settings` from events before `before`.
+
+        Raises `ConfigError` when `settings` ask for other networks, `SplitError` when its own have seen later events.
+        """
+        for name in ("graph", "network", "fusion"):
+            if getattr(settings, name) != getattr(self.settings, name):
+                raise ConfigError(
+                    f"'{name}' is not as in the model to continue from. Leave it as it was there, or train from scratch."
+                )
+        if self.match_ is not None:
+            seen = pd.Timestamp(self.match_.until_, unit="D", tz="UTC")
+            if seen > before:
+                raise SplitError(
+                    f"the model to continue from has learnt from events up to {seen:%Y-%m-%d %H:%M}, later than the "
+                    f"start of the label days ({before:%Y-%m-%d}). Give newer events or an older model."
+                )
+            self.match_.training = settings.training
+        self.settings = settings
         return self
 
     def read(

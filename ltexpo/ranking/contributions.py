@@ -12,8 +12,7 @@ from ltexpo.data.ids import IdMap
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import TableError
 from ltexpo.ranking.model import Model
-from ltexpo.ranking.parts import BASELINE, parts_of
-from ltexpo.ranking.reader import MATCH
+from ltexpo.ranking.parts import BASELINE, MATCH, parts_of
 from ltexpo.sparse import csr
 
 
@@ -47,7 +46,8 @@ def contributions(
     found = model.ranker_.contributions(candidates, today.tier_, parts)
     if MATCH in found.columns and today.matcher is not None:
         found = _shared(found, today.matcher.tokens(visited, codes, user, item))
-    found = found[[*sorted(found.columns.drop(BASELINE)), BASELINE]].iloc[place].reset_index(drop=True)
+    order = [*sorted(found.columns.drop(BASELINE)), BASELINE]
+    found = found[order].take(place.ravel()).reset_index(drop=True)
     return pd.concat([pairs[[Columns.User, Columns.Item]].reset_index(drop=True), found], axis=1)
 
 

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from ltexpo.ranking.reader import MATCH
-
-ATTRIBUTES, BEHAVIOUR, POPULARITY, PRICE, USER = "attributes", "behaviour", "popularity", "price", "user"
+MATCH, ATTRIBUTES, BEHAVIOUR = "match", "attributes", "behaviour"
+POPULARITY, PRICE, USER = "popularity", "price", "user"
 BASELINE = "baseline"
 """What is said of every candidate before anything is known of it."""
+RESERVED = (MATCH, ATTRIBUTES, BEHAVIOUR, POPULARITY, PRICE, USER, BASELINE)
+"""Parts that are not vectors: no vectors may be called so."""
 
 _COMPONENTS = {
     "popularity": POPULARITY, "content": ATTRIBUTES, "taste": ATTRIBUTES, "alike": MATCH,

@@ -24,12 +24,13 @@ from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.progress import stage
 from ltexpo.ranking.features import Vectors
 from ltexpo.ranking.matching import Matcher
+from ltexpo.ranking.parts import MATCH, RESERVED
 
 if TYPE_CHECKING:  # bring torch
     from ltexpo.fusion.match import MatchModel
     from ltexpo.graph.encoder import GraphEncoder
 
-GRAPH, MATCH = "graph", "match"
+GRAPH = "graph"
 
 
 class ReaderSettings(Settings):
@@ -65,6 +66,9 @@ class Reader:
         target). On a reader that is fitted or loaded the match model goes on learning, and the graph network, which
         it reads, stays."""
         settings, rng = self.settings, np.random.default_rng(rng)
+        taken = sorted(set(content) & set(RESERVED))
+        if taken:
+            raise ConfigError(f"vectors may not be called '{taken[0]}', which names another part of the model.")
         if settings.graph is not None and self.graph_ is None:
             from ltexpo.graph.encoder import GraphEncoder
 
@@ -92,7 +96,7 @@ class Reader:
         for name in ("graph", "network", "fusion"):
             if getattr(settings, name) != getattr(self.settings, name):
                 raise ConfigError(
-                    f"'{name}' is not as in the model to continue from. Leave it as it was there, or train from scratch."
+                    f"'{name}' is not as in the model to continue from. Leave it as it was, or train from scratch."
                 )
         if self.match_ is not None:
             seen = pd.Timestamp(self.match_.until_, unit="D", tz="UTC")

@@ -223,7 +223,7 @@ def explain(
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Show one list before and after: who was promoted for which goal, what it costs, why each product is there."""
+    """Show one list before and after: who was promoted for which goal, at what cost, and what matches are made of."""
     job = read_settings(ExplainJob, config, {
         "data": data, "rankings": rankings, "request": request, "model": model, "vectors": vectors, "edges": edges,
     })

@@ -66,7 +66,7 @@ class ClickRanker:
         group: npt.NDArray[np.object_],
     ) -> npt.NDArray[np.float64]:
         """(n,) probabilities by maps fitted without the fold of each row's user."""
-        fold = self.click_.folds_[group].to_numpy()
+        fold = self.click_.folds_.reindex(group).to_numpy()
         out = np.empty(len(score))
         for one in np.unique(fold):
             held = fold == one

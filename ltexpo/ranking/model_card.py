@@ -98,7 +98,7 @@ def _measures(report: TrainReport) -> str:
     )
     text = _paragraph(
         f"Judged: {report.judged}. Every user is scored by boosters and calibration maps that did not learn from that "
-        f"user. Lists {what}. The blend is the plain baselines' weighted sum. Intervals are 95%, over users, and paired "
+        f"user. Lists {what}. The blend is the plain baselines' weighted sum. Intervals are 95%, over users, paired "
         "for the difference."
     )
     return f"{text}\n\n{_markdown(report.table())}"
@@ -147,8 +147,8 @@ def _limits(model: Model, report: TrainReport) -> str:
         "they learnt from.",
         f"The measures above come from {len(report.days)} day{'s' if len(report.days) > 1 else ''} of training. No "
         "later day was tested here: give `--until` and use `ltexpo evaluate`.",
-        "The weights of the blend were chosen on the end of training, which may hold the label days; this favours the "
-        "blend, and a little the model, which reads it.",
+        "The weights of the blend were chosen on the end of training, which may hold the label days; this favours "
+        "the blend, and a little the model, which reads it.",
     ]
     if report.shown:
         curve = model.settings.attention

@@ -16,6 +16,7 @@ from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.history import EVENT_WEIGHTS, History
 from ltexpo.data.ids import IdMap
+from ltexpo.data.tables import read_json, write_json
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, SplitError
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # bring torch
     from ltexpo.graph.encoder import GraphEncoder
 
 GRAPH = "graph"
+EDGES_FILE = "edges.json"
 
 
 class ReaderSettings(Settings):
@@ -51,12 +53,16 @@ class ReaderSettings(Settings):
 
 
 class Reader:
-    """The two networks. Fitted: `graph_`, `match_`, each None where the settings leave it out."""
+    """The two networks.
+
+    Fitted: `graph_`, `match_`, each None where the settings leave it out; `given_`, relations of the given edges.
+    """
 
     def __init__(self, settings: ReaderSettings | None = None) -> None:
         self.settings = settings or ReaderSettings()
         self.graph_: GraphEncoder | None = None
         self.match_: MatchModel | None = None
+        self.given_: tuple[str, ...] = ()
 
     def fit(
         self, items: pd.DataFrame, events: pd.DataFrame, content: Content, *, users: pd.DataFrame | None = None,
@@ -69,11 +75,14 @@ class Reader:
         taken = sorted(set(content) & set(RESERVED))
         if taken:
             raise ConfigError(f"vectors may not be called '{taken[0]}', which names another part of the model.")
+        if settings.graph is None and edges is not None:
+            raise ConfigError("edges feed the graph network, which the settings leave out. Leave edges out too.")
         if settings.graph is not None and self.graph_ is None:
             from ltexpo.graph.encoder import GraphEncoder
 
             with stage("product graph"):
                 graph = self._graph(items, events, content, edges)
+                self.given_ = () if edges is None else tuple(sorted(edges["relation"].unique()))
                 self.graph_ = GraphEncoder(settings.network, device=settings.device).fit(
                     graph, _by_id(content, items), rng=rng
                 )
@@ -124,8 +133,9 @@ class Reader:
         return {**vectors, MATCH: matcher.directions}, matcher
 
     def save(self, folder: Path) -> None:
-        """Write graph/ and match/ into `folder`, which is made."""
+        """Write edges.json, graph/ and match/ into `folder`, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
+        write_json(list(self.given_), folder / EDGES_FILE)
         for name, network in ((GRAPH, self.graph_), (MATCH, self.match_)):
             if network is not None:
                 (folder / name).mkdir()
@@ -135,6 +145,7 @@ class Reader:
     def load(cls, folder: Path, settings: ReaderSettings) -> Self:
         """Read what `save` wrote of a reader with `settings`."""
         reader = cls(settings)
+        reader.given_ = tuple(read_json(folder / EDGES_FILE))
         if settings.graph is not None:
             from ltexpo.graph.encoder import GraphEncoder
 
@@ -160,6 +171,11 @@ class Reader:
             return content
         if GRAPH in content:
             raise ConfigError("vectors 'graph' are given, and settings ask for a graph network too. Set graph: null.")
+        if (edges is None) != (not self.given_):
+            raise ConfigError(
+                f"the graph network learnt from given edges ({', '.join(self.given_)}). Give today's with 'edges'."
+                if self.given_ else "the graph network learnt without given edges. Leave 'edges' out."
+            )
         found = self.graph_.encode(self._graph(items, events, content, edges), _by_id(content, items))
         place = IdMap.of(items[Columns.Item]).codes(items[Columns.Item])
         return {**content, GRAPH: (found[place], np.ones(len(items), dtype=bool))}

@@ -67,7 +67,7 @@ class TrainReport:
         })
 
     def __str__(self) -> str:
-        worst = self.calibration.loc[self.calibration["error"].idxmax()]
+        worst = max(self.calibration.to_dict("records"), key=lambda row: float(row["error"]))
         return "\n".join([
             self.judged, self.table(_PRINTED[self.shown]).to_string(index=False),
             f"expected calibration error {self.calibration_error:.4f}; by popularity at most {worst['error']:.4f} "

@@ -53,22 +53,21 @@ def run_recommend(job: RecommendJob) -> Recommendation:
             result = recommend(dataset, job, rng=job.seed)
         else:
             result, learnt = _by_model(job, job.model, dataset)
-            seen = max(seen, last if learnt is None else learnt)
+            seen = max(seen, learnt)
         write_frame(result.candidates, folder / CANDIDATES_FILE, metadata={TRAINED_UNTIL: str(seen)})
         write_json({**result.report, "seed": job.seed}, folder / RECOMMEND_FILE)
     return result
 
 
-def _by_model(job: RecommendJob, folder: Path, dataset: Dataset) -> tuple[Recommendation, pd.Timestamp | None]:
-    """Lists by the model in `folder`, and up to when it had seen events (None: all there were)."""
+def _by_model(job: RecommendJob, folder: Path, dataset: Dataset) -> tuple[Recommendation, pd.Timestamp]:
+    """Lists by the model in `folder`, and up to when it had learnt from events."""
     from ltexpo.jobs.training import content_for  # brings the model's libraries
     from ltexpo.ranking.model import Model
 
     model = Model.load(folder)
-    learnt = model.settings.until
     given = {name: getattr(job, name) for name in RecommendSettings.model_fields if name in job.model_fields_set}
     model.settings = model.settings.model_copy(update={"until": None, **given})
     result = model.recommend(
         dataset, content_for(folder, job.vectors, dataset), edges=None if job.edges is None else read_frame(job.edges)
     )
-    return result, None if learnt is None else as_utc(learnt)
+    return result, as_utc(model.report_["learnt_before"])

@@ -3,8 +3,10 @@
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
+from pydantic import Field, model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
@@ -92,6 +94,18 @@ class ExplainJob(Settings):
     """Folder that 'ltexpo rerank' wrote."""
     request: str
     """The request_id whose list is explained."""
+    model: Path | None = None
+    """Folder that 'ltexpo train' wrote, if it scored the candidates: says what each product's match is made of."""
+    vectors: tuple[Path, ...] = Field((), validate_default=False)
+    """With a model that was trained on vectors: folders that 'ltexpo encode' wrote of this dataset."""
+    edges: Path | None = None
+    """With a model that was trained on given edges: the Parquet of today's."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.model is None and (self.vectors or self.edges is not None):
+            raise ValueError("vectors and edges need a model")
+        return self
 
 
 def run_explain(job: ExplainJob) -> Explanation:
@@ -99,4 +113,28 @@ def run_explain(job: ExplainJob) -> Explanation:
     rankings, control, boosts = (
         read_frame(job.rankings / name) for name in (RANKINGS_FILE, CONTROL_FILE, BOOSTS_FILE)
     )
-    return explain(job.request, rankings, control, boosts, Dataset.load(job.data).items)
+    dataset = Dataset.load(job.data)
+    listed = rankings[rankings[Columns.Request] == job.request]
+    # An unknown request is refused before a model is read for it.
+    reasons = None if job.model is None or listed.empty else _reasons(job, job.model, listed, dataset)
+    return explain(job.request, rankings, control, boosts, dataset.items, reasons=reasons)
+
+
+def _reasons(job: ExplainJob, folder: Path, listed: pd.DataFrame, dataset: Dataset) -> dict[str, str]:
+    """item_id → what its match with the user is made of, as the model in `folder` knew it when it made the list."""
+    from ltexpo.jobs.training import content_for  # brings the model's libraries
+    from ltexpo.ranking.contributions import contributions
+    from ltexpo.ranking.model import Model
+    from ltexpo.ranking.parts import words
+
+    user = listed[Columns.User if Columns.User in listed.columns else Columns.Request]
+    pairs = pd.DataFrame({Columns.User: user.to_numpy(), Columns.Item: listed[Columns.Item].to_numpy()})
+    found = contributions(
+        Model.load(folder), dataset, content_for(folder, job.vectors, dataset), pairs,
+        edges=None if job.edges is None else read_frame(job.edges), until=trained_until(job.rankings / RANKINGS_FILE),
+    )
+    parts = found.drop(columns=[Columns.User, Columns.Item])
+    return {
+        item: words(dict(zip(parts.columns, row, strict=True)))
+        for item, row in zip(found[Columns.Item], parts.to_numpy(dtype=float), strict=True)
+    }

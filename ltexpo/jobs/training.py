@@ -15,7 +15,8 @@ from ltexpo.jobs.job import DataJob
 from ltexpo.jobs.vectors import stored_content
 from ltexpo.progress import stage
 from ltexpo.ranking.model import Model, ModelSettings
-from ltexpo.ranking.model_card import TrainReport, model_card, train_report
+from ltexpo.ranking.model_card import model_card
+from ltexpo.ranking.train_report import TrainReport, train_report
 
 WORDS_FOLDER, CARD_FILE = "words", "README.md"
 
@@ -30,7 +31,7 @@ class TrainJob(ModelSettings, DataJob):
     edges: Path | None = None
     """Parquet of given edges between products: source, relation, target, such as also_bought."""
     tfidf: TfidfSettings = TfidfSettings()
-    """Without vectors: TF-IDF and its projection."""
+    """Without vectors: TF-IDF and its projection; the earlier model's, with continue_from."""
     continue_from: Path | None = None
     """Folder of an earlier model whose match model goes on learning on the new days; null: from scratch."""
 
@@ -41,27 +42,36 @@ def run_train(job: TrainJob) -> TrainReport:
     with output_folder(job.out, verb="train", inputs=inputs) as folder:
         dataset = Dataset.load(job.data)
         settings = ModelSettings(**{name: getattr(job, name) for name in ModelSettings.model_fields})
-        content = stored_content(job.vectors, dataset.items) if job.vectors else _words(job, dataset, folder)
-        model = Model(settings)
         reader = None if job.continue_from is None else Model.load(job.continue_from).reader_
+        content = _content(job, dataset, folder)
+        model = Model(settings)
         edges = None if job.edges is None else read_frame(job.edges)
         model.fit(dataset, content, edges=edges, reader=reader, rng=job.seed)
         report = train_report(model, dataset)
         model.write_into(folder)
-        (folder / CARD_FILE).write_text(model_card(model, report, dataset), encoding="utf-8")
+        card = model_card(
+            model, report, dataset, content, seed=job.seed, own_words=(folder / WORDS_FOLDER).is_dir()
+        )
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
     return report
 
 
-def _words(job: TrainJob, dataset: Dataset, folder: Path) -> Content:
-    texts = item_texts(dataset.items)
+def _content(job: TrainJob, dataset: Dataset, folder: Path) -> Content:
+    """The vectors given, or TF-IDF, which is kept in `folder`; to go on, that of the earlier model."""
+    if job.continue_from is not None:
+        content = content_for(job.continue_from, job.vectors, dataset)
+        if not job.vectors:
+            TfidfEncoder.load(job.continue_from / WORDS_FOLDER).write_into(folder / WORDS_FOLDER)
+        return content
+    if job.vectors:
+        return stored_content(job.vectors, dataset.items)
     with stage("TF-IDF"):
-        encoder = TfidfEncoder(job.tfidf).fit(texts, rng=np.random.default_rng(job.seed))
+        encoder = TfidfEncoder(job.tfidf).fit(item_texts(dataset.items), rng=np.random.default_rng(job.seed))
     encoder.write_into(folder / WORDS_FOLDER)
-    return words_content(encoder, dataset)
+    return _words(encoder, dataset)
 
 
-def words_content(encoder: TfidfEncoder, dataset: Dataset) -> Content:
-    """The catalogue's words by a fitted TF-IDF."""
+def _words(encoder: TfidfEncoder, dataset: Dataset) -> Content:
     encoded = encoder.encode(item_texts(dataset.items))
     return {"text": (encoded.vectors, encoded.mask)}
 
@@ -72,7 +82,7 @@ def content_for(model: Path, vectors: tuple[Path, ...], dataset: Dataset) -> Con
     if own.is_dir():
         if vectors:
             raise ConfigError(f"{model}: was trained on its own words; leave vectors out.")
-        return words_content(TfidfEncoder.load(own), dataset)
+        return _words(TfidfEncoder.load(own), dataset)
     if not vectors:
         raise ConfigError(f"{model}: was trained on vectors; give the folders of such vectors with 'vectors'.")
     return stored_content(vectors, dataset.items)

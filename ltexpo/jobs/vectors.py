@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.columns import Columns
@@ -12,7 +14,7 @@ from ltexpo.errors import ConfigError
 
 def stored_content(folders: Sequence[Path], items: pd.DataFrame) -> Content:
     """Every kind of vectors in `folders`, in the row order of `items`. Raises `ConfigError` on a name that is twice."""
-    content: dict[str, tuple] = {}  # type: ignore[type-arg]
+    content: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] = {}
     for folder in folders:
         stored = ItemVectors.load(folder)
         twice = sorted(set(stored.vectors) & set(content))

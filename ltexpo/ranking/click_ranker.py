@@ -32,7 +32,7 @@ class ClickRanker:
     """See above.
 
     Fitted: `click_` (`Gbm`), `calibration_` (by tier), `unseen_` (not saved: for each label day the scores (n,) of its
-    rows by boosters that did not learn from their users).
+    rows by boosters and maps that did not learn from their users).
     """
 
     def __init__(self, settings: GbmSettings | None = None) -> None:
@@ -40,10 +40,10 @@ class ClickRanker:
 
     def fit(self, days: Sequence[LabelDay], *, rng: int | np.random.Generator = 0) -> Self:
         """Learn from days whose candidates are what was shown (see `rolling.roll`); users are never split."""
+        shown = _joined(days)
         features = pd.concat([day.candidates.features for day in days], ignore_index=True)
         group = np.concatenate([day.group for day in days])
         tier = np.concatenate([day.tier[day.candidates.item] for day in days])
-        shown = _joined(days)
         a = shown.examined
         rate = shown.clicked.sum() / a.sum()
         weight = np.where(shown.clicked, 1.0, a * (1 - rate) / (1 - a * rate))
@@ -53,7 +53,7 @@ class ClickRanker:
         if found is None:
             raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
         self.calibration_ = found
-        self.unseen_ = by_day(found(score, tier), days)
+        self.unseen_ = by_day(self._unseen(score, shown, tier, group), days)
         return self
 
     def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:
@@ -61,10 +61,30 @@ class ClickRanker:
         each = self.click_.raw_each(candidates.features)
         return Scores.of(lambda raw: self.calibration_(expit(raw), tier[candidates.item]), each)
 
+    def _unseen(
+        self, score: npt.NDArray[np.float64], shown: Shown, tier: npt.NDArray[np.object_],
+        group: npt.NDArray[np.object_],
+    ) -> npt.NDArray[np.float64]:
+        """(n,) probabilities by maps fitted without the fold of each row's user."""
+        fold = self.click_.folds_.reindex(group).to_numpy()
+        out = np.empty(len(score))
+        for one in np.unique(fold):
+            held = fold == one
+            rows = shown.rows(~held)
+            rest = calibrate_shown(score[~held], rows, tier[~held], usable=np.ones(len(rows.user), dtype=bool))
+            # Where the other folds hold too few clicks to fit a map, the one fitted on all stands in.
+            out[held] = (rest or self.calibration_)(score[held], tier[held])
+        return out
+
     @property
     def means(self) -> str:
         """What a score stands for."""
         return self.calibration_.means
+
+    @property
+    def boosters(self) -> Mapping[str, Gbm]:
+        """Its boosted models by name."""
+        return {"click": self.click_}
 
     def contributions(
         self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]

@@ -29,7 +29,7 @@ def with_tail(
     list only if the blend reaches it. Where too few tail products are reached, lists keep what the blend has.
     """
     every = scored(parts, weights, in_tail)
-    tail = top_rows(csr(every @ _diagonal(in_tail)), max(int(share * k), 1))
+    tail = top_rows(csr(every @ _diagonal(in_tail)), max(_slots(k, share), 1))
     # Far above every score, so that they are kept whatever their score; its size never enters the score itself.
     kept = top_rows(csr(mixed(parts, weights).maximum(tail) + (tail > 0).astype(np.float32) * np.float32(1e3)), k)
     return csr(every.multiply(kept > 0))
@@ -46,11 +46,16 @@ def best_with_tail(
     order = np.lexsort((item, -score, user))
     of, tail = user[order], in_tail[order]
     place_in_tail = _running(of, tail)
-    first = tail & (place_in_tail <= int(share * k))
+    first = tail & (place_in_tail <= _slots(k, share))
     # The tail's best come before all others, so that they are among the first k whatever their score.
     again = np.lexsort((np.arange(len(of)), ~first, of))
     kept = again[_running(of[again], np.ones(len(of), dtype=bool)) <= k]
     return order[np.sort(kept)]
+
+
+def _slots(k: int, share: float) -> int:
+    """⌊share · k⌋ of the share as it was written: 0.29 · 100 is 28.999… in binary."""
+    return int(share * k + 1e-9)
 
 
 def _running(user: npt.NDArray[np.int64], counted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -45,6 +45,9 @@ class Matcher:
     model: "MatchModel"
     items: Floats
     """(I, width + 1) in code order; the last number is what a product is worth by itself."""
+    catalogue: pd.DataFrame
+    content: Content
+    """In the row order of `catalogue`."""
     attributes: pd.DataFrame | None = None
     """Users table."""
 
@@ -53,13 +56,13 @@ class Matcher:
         cls, model: "MatchModel", items: pd.DataFrame, content: Content, users: pd.DataFrame | None = None
     ) -> "Matcher":
         """`content` in the row order of `items`."""
-        return cls(model, model.item_vectors(items, content), users)
+        return cls(model, model.item_vectors(items, content), items, content, users)
 
     def match(
         self, history: History, users: npt.NDArray[np.int64], tier: npt.NDArray[np.object_], n: int
     ) -> Matched:
         """`users` (B,) codes of `history` against everything, with the best `n` products of each `tier` (I,)."""
-        vectors = self.model.user_vectors(history, users, self.items, attributes=self.attributes)
+        vectors = self._user_vectors(history, users)
         groups = [group for group in (np.flatnonzero(tier == name) for name in Tier.All) if len(group) and n]
         total = np.empty(len(users), dtype=np.float32)
         rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -75,6 +78,20 @@ class Matcher:
         row, column = np.concatenate(rows), np.concatenate(columns)
         pairs = csr((np.ones(len(row), dtype=np.float32), (row, column)), shape=(len(users), len(self.items)))
         return Matched(vectors, self.items, total, pairs)
+
+    def tokens(
+        self, history: History, users: npt.NDArray[np.int64], user: npt.NDArray[np.int64], item: npt.NDArray[np.int64]
+    ) -> pd.DataFrame:
+        """How much of the match of each pair (rows of `users`, item codes; (n,)) each token of the item brings, and
+        'base': see `token_contributions`."""
+        from ltexpo.fusion.attribution import token_contributions
+
+        return token_contributions(
+            self.model, self.catalogue, self.content, item, self._user_vectors(history, users)[user]
+        )
+
+    def _user_vectors(self, history: History, users: npt.NDArray[np.int64]) -> Floats:
+        return self.model.user_vectors(history, users, self.items, attributes=self.attributes)
 
     @property
     def directions(self) -> Floats:

@@ -24,6 +24,7 @@ from ltexpo.config import check_settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.history import History
 from ltexpo.data.ids import IdMap
+from ltexpo.data.split import as_utc
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError
 from ltexpo.progress import stage, track
@@ -64,6 +65,7 @@ class Scored:
 
     user_ids: "pd.Index[Any]"
     """(B,)"""
+    item_ids: IdMap
     candidates: Candidates
     scores: Scores
     kept: npt.NDArray[np.int64]
@@ -93,8 +95,8 @@ class Model:
         """Learn from the events before `settings.until`.
 
         content: name → vectors (I, d) and who has one (I,), in the row order of the dataset's items; `edges`: given
-        edges between products; `reader`: of an earlier model, whose match model goes on learning. Raises
-        `SplitError`, `TableError`, `ConfigError`.
+        edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since.
+        Raises `SplitError`, `TableError`, `ConfigError`.
         """
         settings, rng = self.settings, np.random.default_rng(rng)
         items, events = dataset.items, training_events(dataset, settings)
@@ -103,10 +105,11 @@ class Model:
         self.weights_ = chosen.weights
         dates = label_dates(events, settings.rolling, settings.event_weights)
         earlier = events[events[Columns.Timestamp] < dates[0]]
-        self.reader_ = (reader or Reader(_reader_settings(settings))).fit(
+        own = _reader_settings(settings)
+        self.reader_ = Reader(own) if reader is None else reader.continued(own, before=dates[0])
+        vectors, matcher = self.reader_.fit_read(
             items, earlier, content, users=dataset.users, edges=edges, rng=rng
         )
-        vectors, matcher = self.reader_.read(items, earlier, content, users=dataset.users, edges=edges)
         rolled = roll(
             items, events, chosen.blend, features=settings.features, settings=settings.rolling,
             event_weights=settings.event_weights, tail=settings.tail, vectors=vectors, matcher=matcher,
@@ -119,8 +122,8 @@ class Model:
             else:
                 self.ranker_ = Ranker(settings.ranker).fit(rolled.days, rolled.baskets, rng=rng)
         self.report_ = {
-            **chosen.report, "label_days": [str(day.date()) for day in dates],
-            "calibration": {"means": self.ranker_.means},
+            **chosen.report, "label_days": [str(one.day.date()) for one in rolled.days],
+            "calibration": {"means": self.ranker_.means}, "learnt_before": str(_end(events, settings)),
         }
         return self
 
@@ -136,7 +139,7 @@ class Model:
             ids = scored.user_ids[scored.candidates.user[row]]
             frames.append(pd.DataFrame({
                 Columns.Request: ids, Columns.User: ids,
-                Columns.Item: self.item_ids_.decode(scored.candidates.item[row]),
+                Columns.Item: scored.item_ids.decode(scored.candidates.item[row]),
                 Columns.Score: scored.scores.score[row], Columns.ScoreStd: scored.scores.std[row],
             }))
             users += len(scored.user_ids)
@@ -154,9 +157,8 @@ class Model:
         edges: pd.DataFrame | None = None, until: Any = None,
     ) -> Iterator[Scored]:
         """Candidates and scores in blocks of users; see `recommend`."""
-        settings = self.settings if until is None else self.settings.model_copy(update={"until": until})
-        events = training_events(dataset, settings)
-        today = self._today(dataset, events, content, edges)
+        settings = self.settings
+        today = self.today(dataset, content, edges=edges, until=until)
         history, tier = today.history_, today.tier_
         wanted = IdMap.of(wanted_users(dataset, history, settings) if user_ids is None else user_ids).ids
         visited = history.also(wanted)
@@ -172,15 +174,16 @@ class Model:
                 candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
                 k=settings.k, share=settings.explore,
             )
-            yield Scored(ids, candidates, scores, kept)
+            yield Scored(ids, history.item_ids, candidates, scores, kept)
 
-    def _today(
-        self, dataset: Dataset, events: pd.DataFrame, content: Content, edges: pd.DataFrame | None
+    def today(
+        self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None
     ) -> CandidateFeatures:
-        settings = self.settings
+        """Features of any users and items from the events before `until` (none: the settings')."""
+        settings = self.settings if until is None else self.settings.model_copy(update={"until": until})
+        events = training_events(dataset, settings)
         history = History.of(dataset.items, events, event_weights=settings.event_weights)
         items = history.in_code_order(dataset.items)
-        self.item_ids_ = history.item_ids
         vectors, matcher = self.reader_.read(dataset.items, events, content, users=dataset.users, edges=edges)
         known = item_features(history, items, settings.features.item, vectors=vectors)
         tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
@@ -217,6 +220,13 @@ class Model:
         ranker = ClickRanker if config["ranker"] == "clicks" else Ranker
         model.ranker_ = ranker.load(folder / RANKER_FOLDER)
         return model
+
+
+def _end(events: pd.DataFrame, settings: ModelSettings) -> pd.Timestamp:
+    """The moment before which everything that was learnt lies."""
+    if settings.until is not None:
+        return as_utc(settings.until)
+    return pd.Timestamp(events[Columns.Timestamp].max() + pd.Timedelta(microseconds=1))
 
 
 def _reader_settings(settings: ModelSettings) -> ReaderSettings:

@@ -1,66 +1,221 @@
-"""A trained model → how good it was on days it had not seen, and its card."""
+"""A trained model + its report → README.md of its folder: what it is, what was measured, what is not known."""
 
-from dataclasses import dataclass
+import platform
+import textwrap
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import ltexpo
 from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset
-from ltexpo.metrics.accuracy import accuracy_table
-from ltexpo.ranking.explore import best_with_tail
+from ltexpo.encoders.item_vectors import Content
 from ltexpo.ranking.model import Model
+from ltexpo.ranking.parts import parts_of
+from ltexpo.ranking.recommend import training_events
+from ltexpo.ranking.train_report import TrainReport, interval
+
+_PACKAGES = ("lightgbm", "torch", "torch-geometric", "numpy", "pandas")
 
 
-@dataclass(frozen=True)
-class TrainReport:
-    """What held-out users of the label days say; prints as a table."""
+def model_card(
+    model: Model, report: TrainReport, dataset: Dataset, content: Content, *, seed: int, own_words: bool = False
+) -> str:
+    """Markdown of a model that was just fitted on `dataset` and `content`; every number in it was measured.
 
-    measures: pd.DataFrame
-    """One row per method (blend, model), metric and tier: value, low, high."""
+    `own_words`: whether the vectors are TF-IDF kept with the model.
+    """
+    sections = {
+        "Use": _use(own_words),
+        "What a score means": _meaning(model),
+        "Data": _data(model, dataset, content, own_words),
+        "How good it is": _measures(report),
+        "Are scores true": _calibration(report),
+        "What carries it": _parts(model),
+        "Limits": _limits(model, report),
+        "Sizes, versions, seed": _sizes(model, seed),
+    }
+    text = "\n".join(f"## {title}\n\n{body}\n" for title, body in sections.items())
+    what = _paragraph(
+        f"It scores products for users: networks read a product's {_listed(_read_from(model, content))}, baselines "
+        "read who took what, and boosted trees join them. It scores products without history and users without history "
+        "too."
+    )
+    return f"# A trained model of ltexpo\n\n{what}\n\n{text}"
 
-    def to_pandas(self) -> pd.DataFrame:
-        """The measures."""
-        return self.measures
 
-    def __str__(self) -> str:
-        return self.measures.round(4).to_string(index=False)
+def _use(own_words: bool) -> str:
+    vectors = "" if own_words else " --vectors VECTORS"
+    needs = (
+        "The vectors are its own TF-IDF of the catalogue's words, kept in `words/`." if own_words
+        else "VECTORS is the folder that `ltexpo encode` wrote of DATA, by the encoders that it was trained with."
+    )
+    return f"""```
+ltexpo recommend --data DATA --model THIS_FOLDER{vectors} --out OUT
+ltexpo explain --data DATA --rankings RANKINGS --request ID --model THIS_FOLDER{vectors}
+```
+
+{_paragraph(needs + " DATA may hold newer products, users and events than those it learnt from.")}"""
 
 
-def train_report(model: Model, dataset: Dataset) -> TrainReport:
-    """Accuracy of the label days' lists, scored by boosters that did not learn from their users."""
-    k = model.settings.validation_k
-    lists: dict[str, list[pd.DataFrame]] = {"blend": [], "model": []}
-    wanted, tiers = [], []
-    for day, unseen in zip(model.label_days_, model.ranker_.unseen_, strict=True):
-        at = f"@{day.day.date()}"
-        ids = np.sort(dataset.items[Columns.Item].to_numpy(dtype=object)) + at
-        users = day.user_ids.to_numpy(dtype=object) + at
-        candidates = day.candidates
-        scores = {"blend": candidates.features["s_blend"].to_numpy(dtype=float), "model": unseen}
-        for name, score in scores.items():
-            row = best_with_tail(candidates.user, candidates.item, score, np.zeros(len(score), bool), k=k, share=0)
-            made = pd.DataFrame({Columns.Request: users[candidates.user[row]], Columns.Item: ids[candidates.item[row]]})
-            made[Columns.Rank] = made.groupby(Columns.Request, sort=False).cumcount() + 1
-            lists[name].append(made)
-        user, item = day.wanted.nonzero()
-        wanted.append(pd.DataFrame({Columns.Request: users[user], Columns.Item: ids[item]}))
-        tiers.append(pd.DataFrame({Columns.Item: ids, Columns.Tier: day.tier}))
-    every, of = pd.concat(wanted), pd.concat(tiers)
-    found = [
-        accuracy_table(pd.concat(made), every, of, k=(k,)).assign(method=name) for name, made in lists.items()
+def _meaning(model: Model) -> str:
+    return f"""{model.ranker_.means[0].upper()}{model.ranker_.means[1:]}.
+
+`score_std` is the standard error of a score: how much it hangs on which users were there to learn from (delete-a-group
+jackknife over the boosters). It does not cover what the model cannot express."""
+
+
+def _data(model: Model, dataset: Dataset, content: Content, own_words: bool) -> str:
+    events = training_events(dataset, model.settings)
+    kinds = events[Columns.Event].value_counts()
+    tiers = model.settings.tail.assign(dataset.items, events)[Columns.Tier]
+    vectors = [
+        f"- vectors `{name}`, {rows.shape[1]} wide{' (TF-IDF of the words)' if own_words else ''}: "
+        f"{int(there.sum()):,} products have them, {int((~there).sum()):,} do not"
+        for name, (rows, there) in content.items()
     ]
-    table = pd.concat(found, ignore_index=True)
-    return TrainReport(table[["method", *(column for column in table.columns if column != "method")]])
+    lines = [
+        f"- {len(dataset.items):,} products, {events[Columns.User].nunique():,} users, {len(events):,} events ("
+        + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) + ")",
+        f"- from {events[Columns.Timestamp].min():%Y-%m-%d %H:%M} to {events[Columns.Timestamp].max():%Y-%m-%d %H:%M} "
+        f"UTC; nothing at or after {model.report_['learnt_before']} was seen",
+        f"- label days, from which the trees learnt: {', '.join(model.report_['label_days'])}",
+        *(vectors or ["- no vectors"]),
+        "- tiers: " + ", ".join(f"{int((tiers == name).sum()):,} {name}" for name in Tier.All)
+        + f"; {model.settings.tail}",
+    ]
+    return "\n".join(lines)
 
 
-def model_card(model: Model, report: TrainReport, dataset: Dataset) -> str:
-    """Markdown: data, tail definition, measures with intervals, limits."""
-    tiers = ", ".join(f"{name} {int((model.label_days_[-1].tier == name).sum()):,}" for name in Tier.All)
-    return f"""# A trained model of ltexpo
+def _measures(report: TrainReport) -> str:
+    what = (
+        "order what each user was shown on that day. `auc`: how often a clicked product scores above one that was not "
+        "clicked, which counts by how likely it was looked at"
+        if report.shown else "order each user's candidates; what a user took and was no candidate counts as missed"
+    )
+    text = _paragraph(
+        f"Judged: {report.judged}. Every user is scored by boosters and calibration maps that did not learn from that "
+        f"user. Lists {what}. The blend is the plain baselines' weighted sum. Intervals are 95%, over users, paired "
+        "for the difference."
+    )
+    return f"{text}\n\n{_markdown(report.table())}"
 
-Learnt from {len(dataset.items):,} products; ranker from label days {", ".join(model.report_["label_days"])}.
-Tiers ({model.settings.tail}) on the last of them: {tiers}.
 
-{report}
-"""
+def _calibration(report: TrainReport) -> str:
+    what = "clicks" if report.shown else "interactions"
+    rate = "clicks per examination" if report.shown else "share taken"
+    rows = pd.DataFrame([
+        {
+            "interactions of the product": f"{row['interactions_low']:,.0f} to {row['interactions_high']:,.0f}",
+            "rows": f"{row['n']:,}", f"{what} expected": f"{row['predicted_events']:,.1f}",
+            f"{what} observed": f"{row['observed_events']:,.0f}", "expected rate": f"{row['predicted']:.4f}",
+            f"observed {rate}": f"{row['observed']:.4f}{interval(row['low'], row['high'])}",
+            "error": f"{row['error']:.4f}",
+        }
+        for row in report.calibration.to_dict("records")
+    ])
+    text = _paragraph(
+        "By the popularity of the product (tenths of the rows, least popular first; rows of equal popularity stay "
+        "together). `error` is the expected calibration error within the row; over everything it is "
+        f"{report.calibration_error:.4f}."
+    )
+    return f"{text}\n\n{_markdown(rows)}"
+
+
+def _parts(model: Model) -> str:
+    shares = {}
+    for name, trees in model.ranker_.boosters.items():
+        gain = trees.importance()
+        part = parts_of(gain.index)
+        shares[name] = gain.groupby([part[feature] for feature in gain.index]).sum()
+    table = pd.DataFrame(shares).fillna(0.0)
+    table = table.iloc[np.argsort(-table.mean(axis=1).to_numpy(), kind="stable")]
+    words = table.map("{:.1%}".format).rename_axis("part").reset_index()
+    return f"""Share of the trees' gain, by what a feature is made of. `match` is the match model, which reads all of a
+product; `behaviour` is what the user and others took. Gain says what the trees used, not what would be lost without it.
+
+{_markdown(words)}"""
+
+
+def _limits(model: Model, report: TrainReport) -> str:
+    first = report.days[0]
+    known = [
+        f"The networks learnt from events before {first} only; later events reach them as what they read, not as what "
+        "they learnt from.",
+        f"The measures above come from {len(report.days)} day{'s' if len(report.days) > 1 else ''} of training. No "
+        "later day was tested here: give `--until` and use `ltexpo evaluate`.",
+        "The weights of the blend were chosen on the end of training, which may hold the label days; this favours "
+        "the blend, and a little the model, which reads it.",
+    ]
+    if report.shown:
+        curve = model.settings.attention
+        attention = curve if isinstance(curve, str) else "one probability per rank"
+        known += [
+            f"Scores rest on the attention that the settings give ({attention}): the log does not say what was looked "
+            "at. Where it is wrong, scores are wrong by as much.",
+            "It was judged within what was logged as shown. How well it picks from all products is not known from it.",
+        ]
+        if model.label_days_[0].propensity is not None:
+            known.append(
+                "Scores are calibrated for what would be shown if all were shown alike (inverse propensity); the table "
+                "counts what was shown as it was."
+            )
+    else:
+        known += [
+            "It is calibrated on candidates of users who came back. Users without history get lists, but none of them "
+            "was judged, and whether they come at all is not in the score.",
+            "What was not taken may not have been seen: without logged impressions this cannot be told apart.",
+        ]
+    known.append("What users would do who see its lists is not known before a test with users.")
+    return "\n".join(_paragraph(line, bullet=True) for line in known)
+
+
+def _sizes(model: Model, seed: int) -> str:
+    reader = model.reader_
+    lines = [
+        f"- {name}: {sum(parameter.numel() for parameter in network.net_.parameters()):,} parameters"
+        for name, network in (("graph network", reader.graph_), ("match model", reader.match_)) if network is not None
+    ]
+    for name, trees in {**model.ranker_.boosters, "demand": model.demand_}.items():
+        count = sum(booster.num_trees() for booster in trees.boosters_)
+        size = f"{len(trees.boosters_)} boosters, {count:,} trees, {len(trees.features_)} features"
+        lines.append(f"- trees `{name}`: {size}")
+    packages = ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)) is not None)
+    lines += [
+        f"- ltexpo {ltexpo.__version__}, Python {platform.python_version()}, {packages}",
+        f"- seed {seed}; settings in `config.json`",
+    ]
+    return "\n".join(lines)
+
+
+def _read_from(model: Model, content: Content) -> list[str]:
+    graph = [] if model.reader_.graph_ is None else ["place in the product graph"]
+    return [f"{name} vectors" for name in content] + graph + ["attributes"]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _paragraph(text: str, *, bullet: bool = False) -> str:
+    return textwrap.fill(
+        text, 100, initial_indent="- " if bullet else "", subsequent_indent="  " if bullet else "",
+        break_on_hyphens=False, break_long_words=False,
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    def row(cells: Iterable[Any]) -> str:
+        return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+    return "\n".join([row(table.columns), row("---" for _ in table.columns), *map(row, table.to_numpy().tolist())])

@@ -59,7 +59,7 @@ class Ranker:
     """See above.
 
     Fitted: `click_`, `order_`, `tail_` (`Gbm`), `calibration_` (head's, tail's), `unseen_` (not saved: for each label
-    day the scores (n,) of its candidates by boosters that did not learn from their users).
+    day the scores (n,) of its candidates by boosters and maps that did not learn from their users).
     """
 
     def __init__(self, settings: RankerSettings | None = None) -> None:
@@ -85,13 +85,13 @@ class Ranker:
             self.click_.raw_unseen(whole.features, whole.group), self.order_.raw_unseen(whole.features, whole.group),
             self.tail_.raw_unseen(whole.features, whole.group), whole.in_tail,
         )
-        self.calibration_: tuple[Calibration, ...] = tuple(
-            fit_calibration(
-                expit(raw[kind]), whole.outcome[kind], by_events=True,
-                means=f"{_MEANS}, {name}",
-            ) for name, kind in (("head", ~whole.in_tail), ("tail and new", whole.in_tail))
-        )
-        self.unseen_ = by_day(self._calibrated(raw, whole.in_tail), days)
+        self.calibration_ = _maps(raw, whole, np.ones(len(raw), dtype=bool))
+        fold = self.click_.folds_.reindex(whole.group).fillna(-1).to_numpy()
+        unseen = np.empty(len(raw))
+        for one in np.unique(fold):
+            held = fold == one
+            unseen[held] = _calibrated(_maps(raw, whole, ~held), raw[held], whole.in_tail[held])
+        self.unseen_ = by_day(unseen, days)
         return self
 
     def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:
@@ -102,12 +102,18 @@ class Ranker:
         """
         in_tail = candidates.in_tail(tier)
         click, order, tail = (model.raw_each(candidates.features) for model in (self.click_, self.order_, self.tail_))
-        return Scores.of(lambda raw: self._calibrated(raw, in_tail), self._sums(click, order, tail, in_tail))
+        sums = self._sums(click, order, tail, in_tail)
+        return Scores.of(lambda raw: _calibrated(self.calibration_, raw, in_tail), sums)
 
     @property
     def means(self) -> str:
         """What a score stands for."""
         return f"{_MEANS}: no usable impressions"
+
+    @property
+    def boosters(self) -> Mapping[str, Gbm]:
+        """Its boosted models by name."""
+        return {name: getattr(self, f"{name}_") for name in _PARTS}
 
     def contributions(
         self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]
@@ -148,11 +154,21 @@ class Ranker:
     ) -> npt.NDArray[np.float64]:
         return click + self.settings.order_weight * order + np.where(in_tail, tail, 0.0)
 
-    def _calibrated(
-        self, raw: npt.NDArray[np.float64], in_tail: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.float64]:
-        head, tail = self.calibration_
-        return np.where(in_tail, tail(expit(raw)), head(expit(raw)))
+
+def _calibrated(
+    maps: tuple[Calibration, ...], raw: npt.NDArray[np.float64], in_tail: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    head, tail = maps
+    return np.where(in_tail, tail(expit(raw)), head(expit(raw)))
+
+
+def _maps(raw: npt.NDArray[np.float64], rows: "_Rows", used: npt.NDArray[np.bool_]) -> tuple[Calibration, ...]:
+    """The head's and the tail's map, fitted on the rows `used` (n,)."""
+    kinds = (("head", used & ~rows.in_tail), ("tail and new", used & rows.in_tail))
+    return tuple(
+        fit_calibration(expit(raw[kind]), rows.outcome[kind], by_events=True, means=f"{_MEANS}, {name}")
+        for name, kind in kinds
+    )
 
 
 class _Rows:

@@ -17,24 +17,27 @@ from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.history import EVENT_WEIGHTS, History
 from ltexpo.data.ids import IdMap
+from ltexpo.data.tables import read_json, write_json
 from ltexpo.encoders.item_vectors import Content
-from ltexpo.errors import ConfigError
+from ltexpo.errors import ConfigError, SplitError
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
+from ltexpo.graph.product_graph import PRODUCT
 from ltexpo.progress import stage
 from ltexpo.ranking.features import Vectors
 from ltexpo.ranking.matching import Matcher
+from ltexpo.ranking.parts import MATCH, RESERVED
 
 if TYPE_CHECKING:  # bring torch
     from ltexpo.fusion.match import MatchModel
     from ltexpo.graph.encoder import GraphEncoder
 
-GRAPH, MATCH = "graph", "match"
-DIRECTIONS_FILE = "directions.safetensors"
-_SAMPLE = 20_000
+    """The two networks.
 
-Floats = npt.NDArray[np.float32]
+    Fitted: `graph_`, `match_`, each None where the settings leave it out; `given_`, relations of the given edges;
+    `directions_`, name → (d, compare_width) of the vectors that are projected.
+    """
 
 
 class ReaderSettings(Settings):
@@ -57,12 +60,17 @@ class ReaderSettings(Settings):
 
 
 class Reader:
-    """The two networks. Fitted: `graph_`, `match_`, each None where the settings leave it out, and `directions_`."""
+    """The two networks.
+
+    Fitted: `graph_`, `match_`, each None where the settings leave it out; `given_`, relations of the given edges;
+    `directions_`, name → (d, compare_width) of vectors that are projected.
+    """
 
     def __init__(self, settings: ReaderSettings | None = None) -> None:
         self.settings = settings or ReaderSettings()
         self.graph_: GraphEncoder | None = None
         self.match_: MatchModel | None = None
+        self.given_: tuple[str, ...] = ()
         self.directions_: dict[str, Floats] = {}
 
     def fit(
@@ -72,28 +80,68 @@ class Reader:
         """Learn from `events` alone; `content` is in the row order of `items`, `edges` are given (source, relation,
         target). On a reader that is fitted or loaded the match model goes on learning, and the graph network, which
         it reads, stays."""
+        self.fit_read(items, events, content, users=users, edges=edges, rng=rng)
+        return self
+
+    def fit_read(
+        self, items: pd.DataFrame, events: pd.DataFrame, content: Content, *, users: pd.DataFrame | None = None,
+        edges: pd.DataFrame | None = None, rng: int | np.random.Generator = 0,
+    ) -> tuple[Vectors, Matcher | None]:
+        """`fit`, then `read` of the same tables."""
         settings, rng = self.settings, np.random.default_rng(rng)
-        self.directions_ = {
-            name: _principal(_unit(rows[there], there[there]), settings.compare_width)
-            for name, (rows, there) in content.items() if rows.shape[1] > settings.compare_width
-        }
-        if settings.graph is not None and self.graph_ is None:
+        taken = sorted(set(content) & set(RESERVED))
+        if taken:
+            raise ConfigError(f"vectors may not be called '{taken[0]}', which names another part of the model.")
+        if settings.graph is None and edges is not None:
+            raise ConfigError("edges feed the graph network, which the settings leave out. Leave edges out too.")
+        if self.graph_ is None and self.match_ is None:
+            self.directions_ = {
+                name: _principal(_unit(rows[there], there[there]), settings.compare_width)
+                for name, (rows, there) in content.items() if rows.shape[1] > settings.compare_width
+            }
+        narrow = self._narrow(content)
+        graph = None
+        if settings.graph is not None:
             from ltexpo.graph.encoder import GraphEncoder
 
             with stage("product graph"):
-                graph = self._graph(items, events, content, edges)
-                self.graph_ = GraphEncoder(settings.network, device=settings.device).fit(
-                    graph, _by_id(content, items), rng=rng
-                )
+                if self.graph_ is None:
+                    self.given_ = () if edges is None else tuple(sorted(edges["relation"].unique()))
+                graph = self._graph(items, events, narrow, edges)
+            if self.graph_ is None:
+                with stage("graph network"):
+                    self.graph_ = GraphEncoder(settings.network, device=settings.device).fit(
+                        graph, _by_id(narrow, items), rng=rng
+                    )
+        extra = self._graph_vectors(graph, items, narrow)
         if settings.fusion is not None:
             from ltexpo.fusion.match import MatchModel
 
             history = History.of(items, events, event_weights=settings.event_weights)
             with stage("match model"):
                 made = self.match_ or MatchModel(settings.fusion, settings.training, device=settings.device)
-                self.match_ = made.fit(
-                    items, history, self._with_graph(items, events, content, edges), users=users, rng=rng
+                self.match_ = made.fit(items, history, {**content, **extra}, users=users, rng=rng)
+        return self._read(items, content, narrow, extra, users)
+
+    def continued(self, settings: ReaderSettings, *, before: pd.Timestamp) -> Self:
+        """This reader, to go on learning by `settings` from events before `before`.
+
+        Raises `ConfigError` when `settings` ask for other networks, `SplitError` when its own have seen later events.
+        """
+        for name in ("graph", "network", "fusion"):
+            if getattr(settings, name) != getattr(self.settings, name):
+                raise ConfigError(
+                    f"'{name}' is not as in the model to continue from. Leave it as it was, or train from scratch."
                 )
+        if self.match_ is not None:
+            seen = pd.Timestamp(self.match_.until_, unit="D", tz="UTC")
+            if seen > before:
+                raise SplitError(
+                    f"the model to continue from has learnt from events up to {seen:%Y-%m-%d %H:%M}, later than the "
+                    f"start of the label days ({before:%Y-%m-%d}). Give newer events or an older model."
+                )
+            self.match_.training = settings.training
+        self.settings = settings
         return self
 
     def read(
@@ -101,23 +149,14 @@ class Reader:
         edges: pd.DataFrame | None = None,
     ) -> tuple[Vectors, Matcher | None]:
         """Unit vectors of every product by name, (I, d) in item_id order, 0 where it has none, and the matcher."""
-        every = self._with_graph(items, events, content, edges)
-        place = IdMap.of(items[Columns.Item]).codes(items[Columns.Item])
-        order = np.argsort(place)
-        vectors = {}
-        for name, (rows, there) in every.items():
-            unit = _unit(rows, there)[order]
-            if name in self.directions_:
-                unit = _unit(unit @ self.directions_[name], there[order])
-            vectors[name] = unit
-        if self.match_ is None:
-            return vectors, None
-        matcher = Matcher.of(self.match_, items, every, users)
-        return {**vectors, MATCH: matcher.directions}, matcher
+        narrow = self._narrow(content)
+        graph = None if self.graph_ is None else self._graph(items, events, narrow, edges)
+        return self._read(items, content, narrow, self._graph_vectors(graph, items, narrow), users)
 
     def save(self, folder: Path) -> None:
-        """Write graph/ and match/ into `folder`, which is made."""
+        """Write edges.json, graph/ and match/ into `folder`, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
+        write_json(list(self.given_), folder / EDGES_FILE)
         for name, network in ((GRAPH, self.graph_), (MATCH, self.match_)):
             if network is not None:
                 (folder / name).mkdir()
@@ -129,6 +168,7 @@ class Reader:
         """Read what `save` wrote of a reader with `settings`."""
         reader = cls(settings)
         reader.directions_ = load_file(folder / DIRECTIONS_FILE)
+        reader.given_ = tuple(read_json(folder / EDGES_FILE))
         if settings.graph is not None:
             from ltexpo.graph.encoder import GraphEncoder
 
@@ -139,24 +179,41 @@ class Reader:
             reader.match_ = MatchModel.load(folder / MATCH, device=settings.device)
         return reader
 
+    def _read(
+        self, items: pd.DataFrame, content: Content, narrow: Content, extra: Content, users: pd.DataFrame | None
+    ) -> tuple[Vectors, Matcher | None]:
+        vectors = {name: rows for name, (rows, _) in _by_id({**narrow, **extra}, items).items()}
+        if self.match_ is None:
+            return vectors, None
+        matcher = Matcher.of(self.match_, items, {**content, **extra}, users)
+        return {**vectors, MATCH: matcher.directions}, matcher
+
+    def _narrow(self, content: Content) -> Content:
+        """Unit vectors of at most `compare_width`, 0 where there is none."""
+        narrow = {}
+        for name, (rows, there) in content.items():
+            unit = _unit(rows, there)
+            narrow[name] = (_unit(unit @ self.directions_[name], there) if name in self.directions_ else unit, there)
+        return narrow
+
     def _graph(
-        self, items: pd.DataFrame, events: pd.DataFrame, content: Content, edges: pd.DataFrame | None
+        self, items: pd.DataFrame, events: pd.DataFrame, narrow: Content, edges: pd.DataFrame | None
     ) -> ProductGraph:
+        if (edges is None) != (not self.given_):
+            raise ConfigError(
+                f"the graph network learnt from given edges ({', '.join(self.given_)}). Give today's with 'edges'."
+                if self.given_ else "the graph network learnt without given edges. Leave 'edges' out."
+            )
         return ProductGraph.build(
-            items, events, until=None, settings=self.settings.graph,
-            vectors={name: (_unit(rows, there), there) for name, (rows, there) in content.items()}, given=edges,
+            items, events, until=None, settings=self.settings.graph, vectors=narrow, given=edges,
         )
 
-    def _with_graph(
-        self, items: pd.DataFrame, events: pd.DataFrame, content: Content, edges: pd.DataFrame | None
-    ) -> Content:
-        if self.graph_ is None:
-            return content
-        if GRAPH in content:
-            raise ConfigError("vectors 'graph' are given, and settings ask for a graph network too. Set graph: null.")
-        found = self.graph_.encode(self._graph(items, events, content, edges), _by_id(content, items))
-        place = IdMap.of(items[Columns.Item]).codes(items[Columns.Item])
-        return {**content, GRAPH: (found[place], np.ones(len(items), dtype=bool))}
+    def _graph_vectors(self, graph: ProductGraph | None, items: pd.DataFrame, narrow: Content) -> Content:
+        if graph is None or self.graph_ is None:
+            return {}
+        found = self.graph_.encode(graph, _by_id(narrow, items))
+        place = graph.nodes[PRODUCT].codes(items[Columns.Item])
+        return {GRAPH: (found[place], np.ones(len(items), dtype=bool))}
 
 
 def _by_id(content: Content, items: pd.DataFrame) -> Content:

@@ -35,7 +35,8 @@ class Shown:
         """Impressions with request and rank among `events`, of users and items of `history`; None without any."""
         if Columns.Rank not in events.columns or Columns.Request not in events.columns:
             return None
-        shown = events[(events[Columns.Event] == EventKind.Impression) & events[Columns.Rank].notna()]
+        placed = events[Columns.Rank].notna() & events[Columns.Request].notna()
+        shown = events[(events[Columns.Event] == EventKind.Impression) & placed]
         shown = shown[shown[Columns.User].isin(history.user_ids.ids)].drop_duplicates([Columns.Request, Columns.Item])
         if shown.empty:
             return None

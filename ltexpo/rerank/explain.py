@@ -1,6 +1,8 @@
 """Final lists + plain lists + boosts → one list before and after, and why every item stands where it stands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from ltexpo.errors import TableError
 
 WIDTH = 80
 """Columns of a terminal that an explanation fits."""
+_INDENT = 7 * " "
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Explanation:
 
     request: str
     slots: pd.DataFrame
-    """rank, before, after, rank_before, boost, goal, clicks (attention × (score after − score before))."""
+    """rank, before, after, rank_before, boost, goal, clicks (attention × (score after − score before)), and, where
+    they were given, reasons: why the item matches the user."""
 
     def to_pandas(self) -> pd.DataFrame:
         """The slots."""
@@ -26,7 +30,7 @@ class Explanation:
 
     def __str__(self) -> str:
         moved = self.slots[self.slots["before"] != self.slots["after"]]
-        if moved.empty:
+        if moved.empty and "reasons" not in self.slots.columns:
             return f"request {self.request}: the plain list stands ({len(self.slots)} slots)"
         lines = [
             f"request {self.request}: {len(moved)} of {len(self.slots)} slots changed, "
@@ -34,6 +38,8 @@ class Explanation:
         ]
         for slot in self.slots.to_dict("records"):
             lines.append(f"{slot['rank']:>3}  {_cut(slot['after'], WIDTH - 5)}")
+            if "reasons" in slot:
+                lines += wrap(slot["reasons"], WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
             if slot["before"] == slot["after"]:
                 continue
             lines.append(f"       in place of {_cut(slot['before'], WIDTH - 19)}")
@@ -45,9 +51,13 @@ class Explanation:
 
 
 def explain(
-    request: str, rankings: pd.DataFrame, control: pd.DataFrame, boosts: pd.DataFrame, items: pd.DataFrame
+    request: str, rankings: pd.DataFrame, control: pd.DataFrame, boosts: pd.DataFrame, items: pd.DataFrame, *,
+    reasons: Mapping[str, str] | None = None,
 ) -> Explanation:
-    """The list of `request` before and after; `items` gives titles. Raises `TableError` for an unknown request."""
+    """The list of `request` before and after; `items` gives titles, `reasons` (item_id → words) why each item matches.
+
+    Raises `TableError` for an unknown request.
+    """
     after = rankings[rankings[Columns.Request] == request]
     before = control[control[Columns.Request] == request]
     if after.empty:
@@ -57,7 +67,7 @@ def explain(
     slots = after.merge(before, on=Columns.Rank, how="left", suffixes=("", "_plain")).sort_values(Columns.Rank)
     gained = slots[Columns.Score].astype(np.float64) - slots[f"{Columns.Score}_plain"].fillna(0.0).astype(np.float64)
     plain_rank = before.set_index(Columns.Item)[Columns.Rank]
-    return Explanation(request, pd.DataFrame({
+    made = pd.DataFrame({
         "rank": slots[Columns.Rank].to_numpy(),
         "before": _named(slots[f"{Columns.Item}_plain"], name),
         "after": _named(slots[Columns.Item], name),
@@ -65,7 +75,10 @@ def explain(
         "boost": slots[Columns.Price].to_numpy(),
         "goal": slots[Columns.Item].map(goal).to_numpy(),
         "clicks": (slots[Columns.Exposure] * gained).to_numpy(),
-    }))
+    })
+    if reasons is not None:
+        made["reasons"] = slots[Columns.Item].map(reasons).to_numpy()
+    return Explanation(request, made)
 
 
 def _cut(text: str, width: int) -> str:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
-from ltexpo.ranking.explore import CURIOSITY, with_tail
+from ltexpo.ranking.explore import CURIOSITY, best_with_tail, with_tail
 
 # Items 0–3 are head, 4–7 tail. The blend only uses `seen`; `content` alone reaches items 6 and 7.
 PARTS = {
@@ -42,3 +44,38 @@ def test_a_list_that_has_its_tail_keeps_what_the_blend_has():
 def test_without_tail_products_nothing_changes():
     lists = with_tail(PARTS, WEIGHTS, np.zeros(8, dtype=bool), k=3, share=0.5)
     assert set(lists.indices) == {0, 1, 2}
+
+
+def _naive(user, item, score, in_tail, k, slots):
+    """Each user's list, made one row at a time."""
+    rows = []
+    for one in sorted(set(user.tolist())):
+        mine = sorted(np.flatnonzero(user == one), key=lambda row: (-score[row], item[row]))
+        first = [row for row in mine if in_tail[row]][:slots]
+        kept = first + [row for row in mine if row not in first]
+        rows += sorted(kept[:k], key=lambda row: (-score[row], item[row]))
+    return rows
+
+
+@given(
+    pairs=st.sets(st.tuples(st.integers(0, 4), st.integers(0, 9)), min_size=1, max_size=40),
+    k=st.integers(1, 6), slots=st.integers(0, 6), seed=st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_rows_are_those_of_the_naive_loop(pairs: set[tuple[int, int]], k: int, slots: int, seed: int):
+    slots = min(slots, k)
+    rng = np.random.default_rng(seed)
+    user, item = np.array(list(pairs)).T
+    score, in_tail = rng.integers(0, 4, len(user)) / 4, rng.random(len(user)) < 0.4
+    found = best_with_tail(user, item, score, in_tail, k=k, share=slots / k)
+    assert found.tolist() == _naive(user, item, score, in_tail, k, slots)
+    shuffled = rng.permutation(len(user))
+    again = best_with_tail(user[shuffled], item[shuffled], score[shuffled], in_tail[shuffled], k=k, share=slots / k)
+    assert shuffled[again].tolist() == found.tolist()
+
+
+def test_a_share_is_what_was_written():
+    # 0.29 · 100 is 28.999999999999996 in binary.
+    item, user = np.arange(200), np.zeros(200, dtype=np.int64)
+    kept = best_with_tail(user, item, -item.astype(float), item >= 100, k=100, share=0.29)
+    assert (kept >= 100).sum() == 29

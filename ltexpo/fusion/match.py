@@ -1,5 +1,6 @@
 """Catalogue, vectors and interactions → the match model: item and user vectors whose product is the score."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from ltexpo.encoders.device import RunSettings, choose_device
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, LtexpoError
 from ltexpo.fusion.examples import BUY, Examples
+from ltexpo.fusion.heat import Heat
 from ltexpo.fusion.inputs import ItemInputs, Vocabulary
 from ltexpo.fusion.network import Feed, MatchNet
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
@@ -40,6 +42,7 @@ class MatchModel:
 
     net_: MatchNet
     vocabulary_: Vocabulary
+    heat_: Heat
     segments_: pd.Index
     content_: dict[str, int]
     until_: float
@@ -68,7 +71,7 @@ class MatchModel:
         torch.manual_seed(int(generator.integers(2**31)))
         before = (self.vocabulary_, self.segments_, self.net_) if hasattr(self, "net_") else None
         taken = history.item_ids.decode(np.unique(history.item))
-        self.vocabulary_ = Vocabulary.of(items, taken)
+        self.vocabulary_ = Vocabulary.of(items, taken, arrival=self.settings.arrival)
         self.segments_ = pd.Index(sorted(_segments(users).dropna().unique()), dtype=object)
         if before is not None:
             self._check_content(content)
@@ -78,12 +81,14 @@ class MatchModel:
         self.net_ = self._network()
         if before is not None:
             _carry_over(before[2], self.net_)
+        inputs = self.inputs(items, content)
         trainer = Trainer(
-            self.net_, Feed(ItemInputs.of(items, self.vocabulary_, content), self.device), Examples.of(history),
-            self._segment_codes(history.user_ids.ids, users), self.training, history=self.settings.history,
+            self.net_, inputs, Examples.of(history), self._segment_codes(history.user_ids.ids, users), self.training,
+            history=self.settings.history, least=self.settings.least,
             seen_until=None if before is None else self.until_, rng=generator,
         )
         trainer.run()
+        self.heat_ = Heat.of(history, inputs, np.ones(len(history.item), bool))
         self.losses_ = [*getattr(self, "losses_", []), *trainer.history]
         self.until_ = float(np.nextafter(history.now, np.inf))
         return self
@@ -96,7 +101,7 @@ class MatchModel:
         `hidden` names tokens that are not looked at: a modality, 'attributes' or 'behaviour'.
         """
         self._check_content(content)
-        inputs = ItemInputs.of(items, self.vocabulary_, content)
+        inputs = self.inputs(items, content)
         return self.encode_rows(inputs, np.arange(len(inputs)), hidden)
 
     def user_vectors(
@@ -124,6 +129,10 @@ class MatchModel:
                 out[start : start + _BLOCK, :-1] = read[head].cpu().numpy()
         return out
 
+    def inputs(self, items: pd.DataFrame, content: Content) -> ItemInputs:
+        """What the item tower reads of a catalogue; `content` in the row order of `items`."""
+        return ItemInputs.of(items, self.vocabulary_, content, arrival=self.settings.arrival)
+
     @property
     def tokens(self) -> tuple[str, ...]:
         """What an item is read from."""
@@ -135,7 +144,9 @@ class MatchModel:
         unknown = sorted(set(hidden) - set(self.tokens))
         if unknown:
             raise ConfigError(f"'{unknown[0]}' is not a token; there are {', '.join(self.tokens)}.")
-        feed = Feed(inputs, self.device)
+        known = inputs.product >= 0
+        count = np.where(known, self.heat_.count[inputs.product], 0).astype(np.float32)
+        feed = Feed(inputs, self.device, heat=self.heat_.features(inputs), count=count, least=self.settings.least)
         mask = torch.tensor([token in hidden for token in self.tokens], device=self.device)
         out = np.empty((len(rows), self.settings.width + 1), dtype=np.float32)
         with torch.no_grad():
@@ -161,12 +172,16 @@ class MatchModel:
             "held_out_loss": self.losses_,
             "learnt_before": str(pd.Timestamp(self.until_, unit="D").round("s").to_pydatetime().replace(tzinfo=dt.UTC)),
         }
-        words = {"value": self.vocabulary_.values, "product": self.vocabulary_.products, "segment": self.segments_}
+        words = {
+            "value": self.vocabulary_.values, "product": self.vocabulary_.products,
+            "arrival": self.vocabulary_.arrivals, "segment": self.segments_,
+        }
         write_frame(
             pd.concat([pd.DataFrame({"kind": kind, "name": names.astype(str)}) for kind, names in words.items()]),
             folder / WORDS_FILE,
         )
-        save_file({name: value.cpu().contiguous() for name, value in self.net_.state_dict().items()},
+        heat = {f"heat.{name}": torch.from_numpy(value) for name, value in vars(self.heat_).items()}
+        save_file({name: value.cpu().contiguous() for name, value in {**self.net_.state_dict(), **heat}.items()},
                   folder / WEIGHTS_FILE)
         write_json(facts, folder / CONFIG_FILE)
 
@@ -181,20 +196,24 @@ class MatchModel:
         )
         words = read_frame(folder / WORDS_FILE)
         names = {kind: pd.Index(words.loc[words["kind"] == kind, "name"], dtype=object)
-                 for kind in ("value", "product", "segment")}
-        made.vocabulary_ = Vocabulary(names["value"], tuple(facts["price"]), names["product"])
+                 for kind in ("value", "product", "arrival", "segment")}
+        made.vocabulary_ = Vocabulary(names["value"], tuple(facts["price"]), names["product"], names["arrival"])
         made.segments_ = names["segment"]
         made.content_ = dict(facts["content"])
         made.until_, made.losses_ = float(facts["until"]), list(facts["held_out_loss"])
         made.net_ = made._network()
-        made.net_.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        weights = load_file(folder / WEIGHTS_FILE)
+        made.heat_ = Heat(**{
+            field.name: weights.pop(f"heat.{field.name}").numpy() for field in dataclasses.fields(Heat)
+        })
+        made.net_.load_state_dict(weights)
         made.net_.to(made.device).eval()
         return made
 
     def _network(self) -> MatchNet:
         return MatchNet(
             self.settings, content=self.content_, values=len(self.vocabulary_.values),
-            products=len(self.vocabulary_.products), segments=len(self.segments_),
+            columns=len(self.vocabulary_.columns), products=len(self.vocabulary_.products), segments=len(self.segments_),
         ).to(self.device)
 
     def _segment_codes(self, user_ids: pd.Index, users: pd.DataFrame | None) -> Codes:
@@ -224,7 +243,7 @@ def _grown(old: Vocabulary, new: Vocabulary) -> Vocabulary:
     """What `old` knows in its order, then what `new` adds; prices keep their scale."""
     return Vocabulary(
         old.values.append(new.values.difference(old.values)), old.price,
-        old.products.append(new.products.difference(old.products)),
+        old.products.append(new.products.difference(old.products)), new.arrivals,
     )
 
 

@@ -13,13 +13,18 @@ from ltexpo.fusion.settings import FusionSettings
 from ltexpo.fusion.towers import ItemBatch, ItemTower, UserTower
 
 Codes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 
 class Feed:
-    """Rows of `ItemInputs` as batches of tensors."""
+    """Rows of `ItemInputs` as batches of tensors; `heat` (I, F) and `count` (I,) as they stand at the time."""
 
-    def __init__(self, inputs: ItemInputs, device: torch.device) -> None:
-        self.inputs, self.device = inputs, device
+    def __init__(
+        self, inputs: ItemInputs, device: torch.device, *, heat: Floats, count: Floats, least: int,
+    ) -> None:
+        self.inputs, self.device, self.heat = inputs, device, heat
+        # interactions that are too few say more by the product's content than by a vector of its own
+        self.behaviour = np.where(count >= least, inputs.product, -1)
 
     def __call__(self, rows: Codes) -> ItemBatch:
         """The products `rows`."""
@@ -27,12 +32,17 @@ class Feed:
         content = {}
         for name, (vectors, there) in inputs.content.items():
             given = there[rows]
-            values = np.where(given[:, None], vectors[rows], 0).astype(np.float32)
+            values = vectors[rows].astype(np.float32, copy=False)
+            if not given.all():
+                values[~given] = 0
             content[name] = (self._put(values), self._put(given))
         held = inputs.attributes[rows]
+        row = np.repeat(np.arange(len(rows)), np.diff(held.indptr))
         return ItemBatch(
-            content, self._put(held.indices.astype(np.int64)), self._put(held.indptr[:-1].astype(np.int64)),
-            self._put(inputs.price[rows]), self._put(inputs.behaviour[rows]),
+            content, self._put(held.indices.astype(np.int64)),
+            self._put(row * inputs.columns + inputs.column_of[held.indices]), self._put(held.data.astype(np.float32)),
+            self._put(inputs.price[rows]), self._put(inputs.arrival[rows]), self._put(self.behaviour[rows]),
+            self._put(self.heat[rows]),
         )
 
     def _put(self, values: npt.NDArray[np.generic]) -> Tensor:
@@ -43,12 +53,13 @@ class MatchNet(nn.Module):
     """score(user, item) = scale_h · u_h · v + worth: for heads h of clicks and of purchases."""
 
     def __init__(
-        self, settings: FusionSettings, *, content: Mapping[str, int], values: int, products: int, segments: int
+        self, settings: FusionSettings, *, content: Mapping[str, int], values: int, columns: int, products: int,
+        segments: int,
     ) -> None:
         super().__init__()
-        self.items = ItemTower(settings, content=content, values=values, products=products)
+        self.items = ItemTower(settings, content=content, values=values, columns=columns, products=products)
         self.users = UserTower(settings, segments=segments)
-        self.log_scale = nn.Parameter(torch.full((2,), float(np.log(10.0))))
+        self.log_scale = nn.Parameter(torch.full((2,), float(np.log(settings.scale))))
 
     def read(self, past: Past, place: Codes, vectors: Tensor, segments: Tensor) -> Tensor:
         """User vectors (2, B, width), scaled; `vectors` (n, width) of the products `place` (n,), sorted codes."""

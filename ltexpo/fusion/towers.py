@@ -12,11 +12,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ltexpo.fusion.heat import BESIDE, OWN
 from ltexpo.fusion.settings import FusionSettings
 
 ATTRIBUTES, BEHAVIOUR = "attributes", "behaviour"
 AGES = (0.5, 1.5, 2.5, 3.5, 5.5, 7.5, 14.5, 30.5, 60.5, 120.5, 365.5)
 """Upper edges, in days, of the classes that ages fall into."""
+WAVES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+"""Half periods of the waves that tell a place in the order of arrival."""
 
 
 @dataclass(frozen=True)
@@ -27,49 +30,63 @@ class ItemBatch:
     """Name → vectors (n, d) and which are there (n,)."""
     values: Tensor
     """Attribute values of all products, one after the other."""
-    offsets: Tensor
-    """(n,) where each product's values begin."""
+    place: Tensor
+    """Product · columns + column of each value."""
+    weights: Tensor
+    """Share of each value in its product's column."""
     price: Tensor
     """(n, 2)."""
+    arrival: Tensor
+    """(n,) place in the order of arrival, 0 to 1; −1 where unknown."""
     behaviour: Tensor
     """(n,) row of the behaviour vector, −1 without."""
+    heat: Tensor
+    """(n, F) see `Heat.features`."""
 
 
 class ItemTower(nn.Module):
     """n products → vectors (n, width) and what they are worth by themselves (n,)."""
 
-    def __init__(self, settings: FusionSettings, *, content: Mapping[str, int], values: int, products: int) -> None:
+    def __init__(
+        self, settings: FusionSettings, *, content: Mapping[str, int], values: int, columns: int, products: int
+    ) -> None:
         super().__init__()
         width = settings.width
-        self.settings = settings
+        self.settings, self.columns = settings, columns
         self.names = tuple(sorted(content))
         self.tokens = (*self.names, ATTRIBUTES, BEHAVIOUR)
-        self.content = nn.ModuleList(nn.Linear(content[name], width) for name in self.names)
-        self.values = nn.EmbeddingBag(values + 1, width, mode="mean")
-        self.price = nn.Linear(2, width)
-        self.behaviour = nn.Embedding(products + 1, width)
+        self.content = nn.ModuleList(_mixer(content[name], width, settings.dropout) for name in self.names)
+        self.values = nn.Embedding(values + 1, settings.value_width, sparse=True)
+        self.described = _mixer(columns * settings.value_width + 2 + 2 * len(WAVES) + 1, width, settings.dropout)
+        self.behaviour = nn.Embedding(products + 1, width, sparse=True)
         self.missing = nn.Parameter(torch.zeros(len(self.tokens), width))
         self.kind = nn.Parameter(torch.zeros(len(self.tokens), width))
         self.cls = nn.Parameter(torch.zeros(width))
         for parameter in (self.missing, self.kind, self.cls):
             nn.init.normal_(parameter, std=0.02)
-        for table in (self.values, self.behaviour):
-            nn.init.normal_(table.weight, std=0.1)
-        self.scale = nn.LayerNorm(width)
+        nn.init.normal_(self.values.weight, std=settings.value_std)
+        nn.init.normal_(self.behaviour.weight, std=settings.id_std)
+        self.scale = nn.ModuleList(nn.LayerNorm(width) for _ in self.tokens[:-1])
         self.join = _transformer(settings, settings.layers) if settings.fuse == "transformer" else None
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.worth = nn.Linear(width, 1)
+        self.warmth = nn.Sequential(nn.Linear(OWN + columns + len(BESIDE) + 2, 32), nn.GELU(), nn.Linear(32, 1))
+        self.own_worth = nn.Embedding(products + 1, 1, sparse=True)
+        nn.init.zeros_(self.own_worth.weight)
+        self.register_buffer("waves", torch.tensor(WAVES) * torch.pi, persistent=False)
 
     def forward(self, batch: ItemBatch, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`hidden` (n, tokens) marks tokens that may not be looked at; in training more are hidden by chance."""
         tokens, there = self._tokens(batch)
+        shown = torch.ones_like(there)
         if hidden is not None:
-            there = there & ~hidden
+            shown = shown & ~hidden
         if self.training:
             chance = torch.full((len(self.tokens),), self.settings.modality_dropout, device=tokens.device)
             chance[-1] = self.settings.cold_dropout
-            there = there & (torch.rand(there.shape, device=tokens.device) >= chance)
-        tokens = torch.where(there[:, :, None], self.scale(tokens), self.missing) + self.kind
+            shown = shown & (torch.rand(there.shape, device=tokens.device) >= chance)
+        there = there & shown
+        tokens = torch.where(there[:, :, None], tokens, self.missing) + self.kind
         if self.join is None:
             h = tokens.mean(dim=1)
         else:
@@ -77,18 +94,40 @@ class ItemTower(nn.Module):
             first = self.cls + tokens.mean(dim=1, keepdim=True)
             h = self.join(torch.cat([first, tokens], dim=1))[:, 0]
         h = self.out(h)
-        return nn.functional.normalize(h, dim=1), self.worth(h)[:, 0]
+        worth = self.worth(h)[:, 0] + self._heat(batch, shown)
+        if self.settings.id_residual:
+            mine = there[:, -1:]
+            h = h + torch.where(mine, self.behaviour(batch.behaviour + 1), 0)
+            worth = worth + torch.where(mine, self.own_worth(batch.behaviour + 1), 0)[:, 0]
+        if self.settings.unit:
+            h = nn.functional.normalize(h, dim=1)
+        return h, worth
+
+    def _heat(self, batch: ItemBatch, shown: Tensor) -> Tensor:
+        if not self.settings.heat:
+            return torch.zeros(len(shown), device=shown.device)
+        own, kin = shown[:, -1:].float(), shown[:, -2:-1].float()
+        heat = batch.heat / 5
+        return self.warmth(torch.cat([heat[:, :OWN] * own, heat[:, OWN:] * kin, own, kin], dim=1))[:, 0]
 
     def _tokens(self, batch: ItemBatch) -> tuple[Tensor, Tensor]:
         """(n, tokens, width) and which are there (n, tokens)."""
         parts, there = [], []
-        for layer, name in zip(self.content, self.names, strict=True):
+        for layer, name, scale in zip(self.content, self.names, self.scale, strict=False):
             vectors, given = batch.content[name]
-            parts.append(layer(vectors))
+            parts.append(scale(layer(vectors)))
             there.append(given)
-        held = torch.diff(batch.offsets, append=batch.offsets.new_tensor([len(batch.values)])) > 0
-        parts.append(self.values(batch.values, batch.offsets) + self.price(batch.price))
-        there.append(held | (batch.price[:, 1] > 0))
+        n = len(batch.behaviour)
+        values = self.values(batch.values + 1) * batch.weights[:, None]
+        held = values.new_zeros(n * self.columns, values.shape[1]).index_add_(0, batch.place, values)
+        dated = batch.arrival >= 0
+        angle = batch.arrival[:, None] * cast(Tensor, self.waves)
+        waves = torch.cat([torch.sin(angle), torch.cos(angle)], dim=1) * dated[:, None]
+        if not self.settings.use_arrival:
+            waves = waves * 0
+        described = self.described(torch.cat([held.reshape(n, -1), batch.price, waves, dated[:, None].float()], dim=1))
+        parts.append(self.scale[-1](described))
+        there.append(torch.ones_like(dated))
         parts.append(self.behaviour(batch.behaviour + 1))
         there.append(batch.behaviour >= 0)
         return torch.stack(parts, dim=1), torch.stack(there, dim=1)
@@ -113,9 +152,13 @@ class UserTower(nn.Module):
             self.read: nn.Module = _transformer(settings, settings.layers)
         else:
             self.read = nn.LSTM(width, width, batch_first=True)
-        self.recent = nn.Parameter(torch.tensor(0.0))
+        self.weigh = nn.Linear(width, 1)
+        self.fresh = nn.Embedding(len(AGES) + 1, 1)
+        nn.init.zeros_(self.fresh.weight)
         self.norm = nn.LayerNorm(width)
-        self.heads = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(2 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for _ in range(2)
+        )
 
     def forward(self, items: Tensor, there: Tensor, kinds: Tensor, ages: Tensor, segments: Tensor) -> Tensor:
         """items (B, N, width) newest first, there (B, N), kinds and ages (B, N), segments (B,)."""
@@ -130,11 +173,16 @@ class UserTower(nn.Module):
         else:
             hidden = torch.cat([torch.zeros_like(there[:, :1]), ~there], dim=1)
             h = self.read(torch.cat([whole[:, None], tokens], dim=1), src_key_padding_mask=hidden)[:, 0]
-        # what the latest interactions have in common stays in reach of the heads, however the layers mix it
-        fresh = torch.where(there, torch.exp(-ages / 7.0), torch.zeros_like(ages))
-        mean = (items * fresh[:, :, None]).sum(dim=1) / fresh.sum(dim=1, keepdim=True).clamp_min(1e-6)
-        h = self.norm(h) + torch.exp(self.recent) * mean
-        return torch.stack([nn.functional.normalize(head(h), dim=1) for head in self.heads])
+        # what the interactions have in common is the user's vector to begin with; layers add what else they tell
+        logits = (self.weigh(items) + self.fresh(age))[:, :, 0].masked_fill(~there, -1e9)
+        mean = (torch.softmax(logits, dim=1) * there)[:, None, :] @ items
+        both = torch.cat([self.norm(h), mean[:, 0]], dim=1)
+        users = torch.stack([mean[:, 0] + head(both) for head in self.heads])
+        return nn.functional.normalize(users, dim=2) if self.settings.unit else users
+
+
+def _mixer(wide: int, width: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(wide, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width))
 
 
 def _transformer(settings: FusionSettings, layers: int) -> nn.TransformerEncoder:

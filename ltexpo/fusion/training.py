@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ltexpo.fusion.examples import Examples, Past
+from ltexpo.fusion.heat import Heat
+from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.network import Feed, MatchNet
 from ltexpo.fusion.settings import TrainingSettings
 from ltexpo.progress import track
@@ -42,25 +44,34 @@ class Trainer:
     """Draws batches, and steps down their loss until held-out users no longer gain."""
 
     def __init__(
-        self, net: MatchNet, feed: Feed, examples: Examples, segments: Codes, settings: TrainingSettings, *,
-        history: int, seen_until: float | None, rng: np.random.Generator,
+        self, net: MatchNet, inputs: ItemInputs, examples: Examples, segments: Codes, settings: TrainingSettings, *,
+        history: int, least: int, seen_until: float | None, rng: np.random.Generator,
     ) -> None:
-        self.net, self.feed, self.examples, self.segments = net, feed, examples, segments
+        self.net, self.inputs, self.examples, self.segments = net, inputs, examples, segments
         self.settings, self.n, self.rng = settings, history, rng
         known = examples.history
         held_users = rng.random(known.n_users) < settings.held_out
         held = held_users[known.user]
-        chance = known.decay(settings.half_life) * ~held
+        fold = np.where(held, settings.folds, rng.integers(settings.folds, size=known.n_users)[known.user])
+        self.feeds = []
+        for k in range(settings.folds + 1):
+            heat = Heat.of(known, inputs, ~held & (fold != k))
+            count = np.where(inputs.product >= 0, heat.count[inputs.product], 0).astype(np.float32)
+            self.feeds.append(Feed(inputs, next(net.parameters()).device, heat=heat.features(inputs), count=count, least=least))
+        chance = np.maximum(known.decay(settings.half_life), settings.floor) * ~held
         if seen_until is not None:
             old = known.day < seen_until
             for part, share in ((old, settings.replay), (~old, 1 - settings.replay)):
                 total = chance[part].sum()
                 if total > 0:
                     chance[part] *= share / total
-        self.chance = np.cumsum(chance)
-        share = np.bincount(known.item, weights=chance, minlength=known.n_items) / max(self.chance[-1], 1e-12)
+        self.rows = [np.flatnonzero((fold == k) & (chance > 0)) for k in range(settings.folds)]
+        self.chance = [np.cumsum(chance[rows]) for rows in self.rows]
+        self.of_fold = np.array([parts[-1] if len(parts) else 0.0 for parts in self.chance])
+        self.of_fold /= self.of_fold.sum()
+        share = np.bincount(known.item, weights=chance, minlength=known.n_items) / max(chance.sum(), 1e-12)
         expected = settings.batch * share + max(settings.uniform, 1) / known.n_items
-        self.log_q = torch.from_numpy(np.log(expected)).float().to(feed.device)
+        self.log_q = torch.from_numpy(np.log(expected)).float().to(self.feeds[0].device)
         newest = np.flatnonzero(held)
         newest = newest[np.argsort(-known.day[newest], kind="stable")]
         self.judged = np.sort(newest[:LOOK_AT])
@@ -72,20 +83,29 @@ class Trainer:
         n_examples = len(self.examples.kind)
         steps = max(2, int(np.ceil(n_examples / settings.batch)) * settings.epochs)
         every = max(1, steps // (2 * settings.epochs))
-        optimizer = torch.optim.AdamW(self.net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
+        sparse = [part.weight for part in self.net.modules() if isinstance(part, nn.Embedding) and part.sparse]
+        apart = {id(weight) for weight in sparse}
+        dense = [weight for weight in self.net.parameters() if id(weight) not in apart]
+        optimizer = torch.optim.AdamW(dense, lr=settings.rate, weight_decay=settings.weight_decay)
+        tables = torch.optim.SparseAdam(sparse, lr=settings.rate_sparse)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_then_cosine(step, steps))
+        schedule_tables = torch.optim.lr_scheduler.LambdaLR(tables, lambda step: _warm_then_cosine(step, steps))
         best, kept, stale = np.inf, copy.deepcopy(self.net.state_dict()), 0
         for step in track(range(steps), "match model", total=steps):
             self.net.train()
-            drawn = np.searchsorted(
-                self.chance, self.rng.random(settings.batch) * self.chance[-1], side="right"
-            )
-            loss = self._loss(self._batch(drawn, self.rng))
+            k = int(self.rng.choice(settings.folds, p=self.of_fold))
+            drawn = self.rows[k][np.searchsorted(
+                self.chance[k], self.rng.random(settings.batch) * self.chance[k][-1], side="right"
+            )]
+            loss = self._loss(self._batch(drawn, self.rng), self.feeds[k])
             optimizer.zero_grad()
+            tables.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(dense, 1.0)
             optimizer.step()
+            tables.step()
             schedule.step()
+            schedule_tables.step()
             if (step + 1) % every == 0 or step == steps - 1:
                 self.history.append(self._judge())
                 if self.history[-1] < best - 1e-4:
@@ -115,12 +135,12 @@ class Trainer:
         with torch.no_grad():
             for start in range(0, len(self.judged), self.settings.batch):
                 rows = self.judged[start : start + self.settings.batch]
-                total += float(self._loss(self._batch(rows, fixed))) * len(rows)
+                total += float(self._loss(self._batch(rows, fixed), self.feeds[-1])) * len(rows)
         return total / len(self.judged)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, feed: Feed) -> Tensor:
         """Cross entropy of the targets; in training, with the terms that the settings ask for."""
-        vectors, worth = self.net.items(self.feed(batch.products))
+        vectors, worth = self.net.items(feed(batch.products))
         loss = self._match(batch, vectors, worth)
         if not self.net.training:
             return loss
@@ -130,7 +150,7 @@ class Trainer:
             push = self.settings.adversarial * nn.functional.normalize(gradient, dim=1)
             loss = loss + self._match(batch, vectors + push.detach(), worth)
         if self.settings.contrast > 0:
-            loss = loss + self.settings.contrast * self._contrast(batch.candidates)
+            loss = loss + self.settings.contrast * self._contrast(batch.candidates, feed)
         return loss
 
     def _match(self, batch: Batch, vectors: Tensor, worth: Tensor) -> Tensor:
@@ -163,13 +183,13 @@ class Trainer:
         hidden[np.arange(len(rows)), target] = False
         return hidden
 
-    def _contrast(self, candidates: Codes) -> Tensor:
+    def _contrast(self, candidates: Codes, feed: Feed) -> Tensor:
         """InfoNCE (van den Oord et al. 2018) between products as their content and as their behaviour shows them."""
-        rows = candidates[self.feed.inputs.behaviour[candidates] >= 0]
+        rows = candidates[feed.behaviour[candidates] >= 0]
         if len(rows) < 2:
-            return torch.zeros((), device=self.feed.device)
-        batch = self.feed(rows)
-        hidden = torch.zeros(len(rows), len(self.net.items.tokens), dtype=torch.bool, device=self.feed.device)
+            return torch.zeros((), device=feed.device)
+        batch = feed(rows)
+        hidden = torch.zeros(len(rows), len(self.net.items.tokens), dtype=torch.bool, device=feed.device)
         hidden[:, -1] = True
         content, _ = self.net.items(batch, hidden)
         behaviour, _ = self.net.items(batch, ~hidden)

@@ -47,8 +47,8 @@ class Heat:
         item, age = history.item[keep], history.now - history.day[keep]
         n, known = history.n_items, np.flatnonzero(inputs.product >= 0)
         counts = [np.bincount(item[age < days], minlength=n) for days in WINDOWS] + [np.bincount(item, minlength=n)]
-        decayed = np.bincount(item, weights=0.5 ** (age / HALF_LIFE), minlength=n)
-        decayed = decayed / max(float(decayed.sum()), 1e-9)
+        heat = np.bincount(item, weights=0.5 ** (age / HALF_LIFE), minlength=n)
+        decayed = np.asarray(heat / max(float(heat.sum()), 1e-9), dtype=np.float64)
         n_products = int(inputs.product.max(initial=-1)) + 1
         own, count = np.zeros((n_products, OWN), np.float32), np.zeros(n_products, np.float32)
         product = np.zeros(n_products, np.float32)
@@ -62,7 +62,8 @@ class Heat:
         there = inputs.arrival >= 0
         of_knot = np.bincount(knot[there], weights=decayed[there], minlength=inputs.knots)
         in_knot = np.bincount(knot[there], minlength=inputs.knots)
-        return cls(own, count, values.astype(np.float32), product, (of_knot / np.maximum(in_knot, 1)).astype(np.float32))
+        about = (of_knot / np.maximum(in_knot, 1)).astype(np.float32)
+        return cls(own, count, values.astype(np.float32), product, about)
 
     def features(self, inputs: ItemInputs) -> Floats:
         """(I, OWN + columns + arrival): logs of shares; 0 where nothing is known."""

@@ -44,12 +44,13 @@ class Vocabulary:
         marks = np.sort(_marks(items, arrival).dropna().to_numpy(dtype=object))
         if len(marks) > KNOTS:
             marks = marks[np.linspace(0, len(marks) - 1, KNOTS).astype(np.int64)]
-        return cls(values, scale, pd.Index(sorted(pd.unique(pd.Series(taken))), dtype=object), pd.Index(marks, dtype=object))
+        products = pd.Index(sorted(pd.unique(pd.Series(taken))), dtype=object)
+        return cls(values, scale, products, pd.Index(marks, dtype=object))
 
     @property
-    def columns(self) -> pd.Index:
+    def columns(self) -> "pd.Index[str]":
         """Columns of the attribute values, in order of appearance."""
-        return pd.Index(pd.unique(_column_of(self.values)), dtype=object)
+        return pd.Index(list(dict.fromkeys(_column_of(self.values))), dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,9 @@ class ItemInputs:
         return len(self.item_ids)
 
     @classmethod
-    def of(cls, items: pd.DataFrame, vocabulary: Vocabulary, content: Content, *, arrival: str = "auto") -> "ItemInputs":
+    def of(
+        cls, items: pd.DataFrame, vocabulary: Vocabulary, content: Content, *, arrival: str = "auto"
+    ) -> "ItemInputs":
         """Inputs of the catalogue `items`; `content` in the row order of `items`. Raises `TableError`."""
         item_ids = IdMap.of(items[Columns.Item])
         place = item_ids.codes(items[Columns.Item])
@@ -105,10 +108,10 @@ class ItemInputs:
             known = marks.notna().to_numpy()
             after = np.searchsorted(vocabulary.arrivals.to_numpy(), marks[known].to_numpy(dtype=object), side="right")
             arrived[known] = np.maximum(after - 1, 0) / max(len(vocabulary.arrivals) - 1, 1)
+        columns = vocabulary.columns.get_indexer(pd.Index(_column_of(vocabulary.values), dtype=object))
         return cls(
             item_ids, {name: (vectors[order], there[order]) for name, (vectors, there) in content.items()},
-            attributes, vocabulary.columns.get_indexer(_column_of(vocabulary.values)).astype(np.int64),
-            len(vocabulary.columns), price,
+            attributes, columns.astype(np.int64), len(vocabulary.columns), price,
             vocabulary.products.get_indexer(pd.Index(item_ids.ids)).astype(np.int64), arrived,
             max(len(vocabulary.arrivals), 1),
         )
@@ -121,8 +124,8 @@ def _named(column: str, values: "pd.Series[str]") -> "pd.Series[str]":
     return column + "\t" + values.astype(object)
 
 
-def _column_of(values: pd.Index) -> pd.Index:
-    return pd.Index([name.split("\t", 1)[0] for name in values], dtype=object)
+def _column_of(values: pd.Index) -> list[str]:
+    return [name.split("\t", 1)[0] for name in values]
 
 
 def _log_price(items: pd.DataFrame) -> npt.NDArray[np.float64]:

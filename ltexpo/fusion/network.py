@@ -7,10 +7,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ltexpo.fusion.examples import Past
+from ltexpo.fusion.examples import QUERY, Past
 from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.settings import FusionSettings
 from ltexpo.fusion.towers import ItemBatch, ItemTower, UserTower
+from ltexpo.sparse import Csr
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -54,23 +55,37 @@ class MatchNet(nn.Module):
 
     def __init__(
         self, settings: FusionSettings, *, content: Mapping[str, int], values: int, columns: int, products: int,
-        segments: int,
+        profile: int,
     ) -> None:
         super().__init__()
         self.items = ItemTower(settings, content=content, values=values, columns=columns, products=products)
-        self.users = UserTower(settings, segments=segments)
+        self.users = UserTower(settings, profile=profile)
         self.log_scale = nn.Parameter(torch.full((2,), float(np.log(settings.scale))))
 
-    def read(self, past: Past, place: Codes, vectors: Tensor, segments: Tensor) -> Tensor:
-        """User vectors (2, B, width), scaled; `vectors` (n, width) of the products `place` (n,), sorted codes."""
+    def read(self, past: Past, place: Codes, vectors: Tensor, profile: Csr, queries: Floats | None = None) -> Tensor:
+        """User vectors (2, B, width), scaled.
+
+        `vectors` (n, width) of the products `place` (n,), sorted codes; `profile` CSR (B, V); `queries` (B, d) what
+        each user has typed, NaN where nothing.
+        """
         device = vectors.device
         there = past.items >= 0
         row = np.where(there, np.searchsorted(place, np.where(there, past.items, 0)), 0)
         row = np.minimum(row, len(place) - 1)
         items = vectors[torch.from_numpy(row).to(device)]
+        kinds, ages = past.kinds, past.ages
+        if queries is not None:
+            # a query is the newest interaction, with a product of which only the text is known
+            typed = np.isfinite(queries).all(axis=1, keepdims=True)
+            spoken = self.items.spoken(torch.from_numpy(np.where(typed, queries, 0).astype(np.float32)).to(device))
+            items, there = torch.cat([spoken[:, None], items], dim=1), np.hstack([typed, there])
+            kinds = np.hstack([np.full_like(kinds[:, :1], QUERY), kinds])
+            ages = np.hstack([np.zeros_like(ages[:, :1]), ages])
+        values = torch.from_numpy(profile.indices.astype(np.int64)).to(device)
+        begins = torch.from_numpy(profile.indptr[:-1].astype(np.int64)).to(device)
         users = self.users(
-            items, torch.from_numpy(there).to(device), torch.from_numpy(past.kinds).to(device),
-            torch.from_numpy(past.ages).to(device), segments,
+            items, torch.from_numpy(there).to(device), torch.from_numpy(kinds).to(device),
+            torch.from_numpy(ages).to(device), (values, begins),
         )
         scaled: Tensor = users * torch.exp(self.log_scale)[:, None, None]
         return scaled

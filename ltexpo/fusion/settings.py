@@ -22,6 +22,8 @@ class FusionSettings(Settings):
     """Latest interactions of a user that are looked at."""
     sequence: Literal["transformer", "lstm"] = "transformer"
     """How a user's interactions are read; lstm for long sequences."""
+    query: str = "text"
+    """The vectors whose encoder also reads what users type."""
     modality_dropout: float = Field(0.15, ge=0, lt=1)
     """Share of text, image, graph and attribute tokens that are hidden in training."""
     cold_dropout: float = Field(0.3, ge=0, lt=1)

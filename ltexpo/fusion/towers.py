@@ -103,12 +103,30 @@ class ItemTower(nn.Module):
             h = nn.functional.normalize(h, dim=1)
         return h, worth
 
+    def spoken(self, vectors: Tensor) -> Tensor:
+        """Queries (B, d) → (B, width): read as products of which nothing but the text is known."""
+        n, device = len(vectors), vectors.device
+        none = torch.zeros(0, dtype=torch.long, device=device)
+        unknown = torch.full((n,), -1, device=device)
+        content = {
+            name: (torch.zeros(n, cast(nn.Linear, cast(nn.Sequential, layer)[0]).in_features, device=device),
+                   torch.zeros(n, dtype=torch.bool, device=device))
+            for name, layer in zip(self.names, self.content, strict=True)
+        }
+        content[self.settings.query] = (vectors, torch.ones(n, dtype=torch.bool, device=device))
+        heat = torch.zeros(n, OWN + self.columns + len(BESIDE), device=device)
+        batch = ItemBatch(content, none, none, heat[:0, 0], heat[:, :2], unknown.float(), unknown, heat)
+        hidden = torch.tensor([name != self.settings.query for name in self.tokens], device=device).expand(n, -1)
+        spoken: Tensor = self(batch, hidden)[0]
+        return spoken
+
     def _heat(self, batch: ItemBatch, shown: Tensor) -> Tensor:
         if not self.settings.heat:
             return torch.zeros(len(shown), device=shown.device)
         own, kin = shown[:, -1:].float(), shown[:, -2:-1].float()
         heat = batch.heat / 5
-        return self.warmth(torch.cat([heat[:, :OWN] * own, heat[:, OWN:] * kin, own, kin], dim=1))[:, 0]
+        worth: Tensor = self.warmth(torch.cat([heat[:, :OWN] * own, heat[:, OWN:] * kin, own, kin], dim=1))[:, 0]
+        return worth
 
     def _tokens(self, batch: ItemBatch) -> tuple[Tensor, Tensor]:
         """(n, tokens, width) and which are there (n, tokens)."""
@@ -136,16 +154,16 @@ class ItemTower(nn.Module):
 class UserTower(nn.Module):
     """B pasts of N interactions → one vector each (B, width) for clicks and one for purchases: (2, B, width)."""
 
-    def __init__(self, settings: FusionSettings, *, segments: int) -> None:
+    def __init__(self, settings: FusionSettings, *, profile: int) -> None:
         super().__init__()
         width = settings.width
         self.settings = settings
-        self.kind = nn.Embedding(2, width)
+        self.kind = nn.Embedding(3, width)
         self.age = nn.Embedding(len(AGES) + 1, width)
-        self.place = nn.Embedding(settings.history, width)
-        self.segment = nn.Embedding(segments + 1, width)
+        self.place = nn.Embedding(settings.history + 1, width)
+        self.profile = nn.EmbeddingBag(profile + 1, width, mode="mean")
         self.cls = nn.Parameter(torch.zeros(width))
-        for table in (self.kind, self.age, self.place, self.segment):
+        for table in (self.kind, self.age, self.place, self.profile):
             nn.init.normal_(table.weight, std=0.02)
         self.register_buffer("edges", torch.tensor(AGES), persistent=False)
         if settings.sequence == "transformer":
@@ -160,12 +178,15 @@ class UserTower(nn.Module):
             nn.Sequential(nn.Linear(2 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for _ in range(2)
         )
 
-    def forward(self, items: Tensor, there: Tensor, kinds: Tensor, ages: Tensor, segments: Tensor) -> Tensor:
-        """items (B, N, width) newest first, there (B, N), kinds and ages (B, N), segments (B,)."""
+    def forward(
+        self, items: Tensor, there: Tensor, kinds: Tensor, ages: Tensor, profile: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """items (B, N, width) newest first, there (B, N), kinds and ages (B, N); profile: values of all users, one
+        after the other, and where each user's begin (B,)."""
         n = items.shape[1]
         age = torch.bucketize(ages, cast(Tensor, self.edges))
         tokens = items + self.kind(kinds) + self.age(age) + self.place.weight[:n]
-        whole = self.cls + self.segment(segments)
+        whole = self.cls + self.profile(*profile)
         if isinstance(self.read, nn.LSTM):
             # oldest first, padding in front: the last step is the newest interaction
             tokens = torch.where(there[:, :, None], tokens, torch.zeros_like(tokens)).flip(1)
@@ -177,7 +198,7 @@ class UserTower(nn.Module):
         logits = (self.weigh(items) + self.fresh(age))[:, :, 0].masked_fill(~there, -1e9)
         mean = (torch.softmax(logits, dim=1) * there)[:, None, :] @ items
         both = torch.cat([self.norm(h), mean[:, 0]], dim=1)
-        users = torch.stack([mean[:, 0] + head(both) for head in self.heads])
+        users: Tensor = torch.stack([mean[:, 0] + head(both) for head in self.heads])
         return nn.functional.normalize(users, dim=2) if self.settings.unit else users
 
 

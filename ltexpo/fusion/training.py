@@ -17,8 +17,10 @@ from ltexpo.fusion.examples import Examples, Past
 from ltexpo.fusion.heat import Heat
 from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.network import Feed, MatchNet
+from ltexpo.fusion.queries import Queries
 from ltexpo.fusion.settings import TrainingSettings
 from ltexpo.progress import track
+from ltexpo.sparse import Csr
 
 Codes = npt.NDArray[np.int64]
 
@@ -44,20 +46,20 @@ class Trainer:
     """Draws batches, and steps down their loss until held-out users no longer gain."""
 
     def __init__(
-        self, net: MatchNet, inputs: ItemInputs, examples: Examples, segments: Codes, settings: TrainingSettings, *,
-        history: int, least: int, seen_until: float | None, rng: np.random.Generator,
+        self, net: MatchNet, inputs: ItemInputs, examples: Examples, profile: Csr, settings: TrainingSettings, *,
+        queries: Queries | None, history: int, least: int, seen_until: float | None, rng: np.random.Generator,
     ) -> None:
-        self.net, self.inputs, self.examples, self.segments = net, inputs, examples, segments
-        self.settings, self.n, self.rng = settings, history, rng
+        self.net, self.inputs, self.examples, self.profile = net, inputs, examples, profile
+        self.settings, self.n, self.rng, self.queries = settings, history, rng, queries
         known = examples.history
         held_users = rng.random(known.n_users) < settings.held_out
         held = held_users[known.user]
         fold = np.where(held, settings.folds, rng.integers(settings.folds, size=known.n_users)[known.user])
-        self.feeds = []
+        self.feeds, device = [], next(net.parameters()).device
         for k in range(settings.folds + 1):
             heat = Heat.of(known, inputs, ~held & (fold != k))
             count = np.where(inputs.product >= 0, heat.count[inputs.product], 0).astype(np.float32)
-            self.feeds.append(Feed(inputs, next(net.parameters()).device, heat=heat.features(inputs), count=count, least=least))
+            self.feeds.append(Feed(inputs, device, heat=heat.features(inputs), count=count, least=least))
         chance = np.maximum(known.decay(settings.half_life), settings.floor) * ~held
         if seen_until is not None:
             old = known.day < seen_until
@@ -66,6 +68,7 @@ class Trainer:
                 if total > 0:
                     chance[part] *= share / total
         self.rows = [np.flatnonzero((fold == k) & (chance > 0)) for k in range(settings.folds)]
+        self.n_effective = chance.sum() / max(chance.max(initial=0), 1e-12)
         self.chance = [np.cumsum(chance[rows]) for rows in self.rows]
         self.of_fold = np.array([parts[-1] if len(parts) else 0.0 for parts in self.chance])
         self.of_fold /= self.of_fold.sum()
@@ -80,8 +83,7 @@ class Trainer:
     def run(self) -> None:
         """Train in place; the best weights on held-out users stay."""
         settings = self.settings
-        n_examples = len(self.examples.kind)
-        steps = max(2, int(np.ceil(n_examples / settings.batch)) * settings.epochs)
+        steps = max(2, int(np.ceil(self.n_effective / settings.batch)) * settings.epochs)
         every = max(1, steps // (2 * settings.epochs))
         sparse = [part.weight for part in self.net.modules() if isinstance(part, nn.Embedding) and part.sparse]
         apart = {id(weight) for weight in sparse}
@@ -103,7 +105,7 @@ class Trainer:
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(dense, 1.0)
             optimizer.step()
-            tables.step()
+            tables.step()  # type: ignore[no-untyped-call]
             schedule.step()
             schedule_tables.step()
             if (step + 1) % every == 0 or step == steps - 1:
@@ -157,7 +159,8 @@ class Trainer:
         device = vectors.device
         known = self.examples.history
         users = self.net.read(
-            batch.past, batch.products, vectors, torch.from_numpy(self.segments[known.user[batch.rows]] + 1).to(device)
+            batch.past, batch.products, vectors, self.profile[known.user[batch.rows]],
+            None if self.queries is None else self.queries.rows(batch.rows),
         )
         kind = torch.from_numpy(self.examples.kind[batch.rows]).to(device)
         of_kind = users[kind, torch.arange(len(batch.rows), device=device)]

@@ -17,6 +17,10 @@ Floats = npt.NDArray[np.float32]
 
 KNOTS = 4_096
 """Most products that mark the order of arrival."""
+WAVES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+"""Half periods of the waves that tell a place in the order of arrival."""
+LONGEST = 32
+"""Marks that half a period holds at least."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,16 @@ class ItemInputs:
     arrival: Floats
     """(I,) place in the order of arrival, 0 to 1; −1 where unknown."""
     knots: int
+    """Marks in the vocabulary's order of arrival."""
+
+    def waves(self) -> Floats:
+        """(I, 2 · waves + 1) sine and cosine of the place in the order of arrival, and 1 where it is known."""
+        there = self.arrival >= 0
+        # what turns within a few products would tell them apart instead of dating them
+        slow = np.array(WAVES) * LONGEST <= self.knots
+        angle = np.pi * np.where(there, self.arrival, 0)[:, None] * np.array(WAVES)
+        both = np.concatenate([np.sin(angle) * slow, np.cos(angle) * slow], axis=1)
+        return np.concatenate([both * there[:, None], there[:, None]], axis=1).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.item_ids)

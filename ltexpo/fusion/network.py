@@ -24,6 +24,7 @@ class Feed:
         self, inputs: ItemInputs, device: torch.device, *, heat: Floats, count: Floats, least: int,
     ) -> None:
         self.inputs, self.device, self.heat = inputs, device, heat
+        self.waves = inputs.waves()
         # interactions that are too few say more by the product's content than by a vector of its own
         self.behaviour = np.where(count >= least, inputs.product, -1)
 
@@ -42,7 +43,7 @@ class Feed:
         return ItemBatch(
             content, self._put(held.indices.astype(np.int64)),
             self._put(row * inputs.columns + inputs.column_of[held.indices]), self._put(held.data.astype(np.float32)),
-            self._put(inputs.price[rows]), self._put(inputs.arrival[rows]), self._put(self.behaviour[rows]),
+            self._put(inputs.price[rows]), self._put(self.waves[rows]), self._put(self.behaviour[rows]),
             self._put(self.heat[rows]),
         )
 

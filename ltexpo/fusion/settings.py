@@ -32,20 +32,19 @@ class FusionSettings(Settings):
     value_std: float = 0.1
     id_std: float = 0.01
     id_residual: bool = True
-    unit: bool = False
-    scale: float = 0.125
+    unit: bool = True
+    scale: float = 8.0
     heat: bool = True
-    use_arrival: bool = True
     least: int = 3
     arrival: Literal["auto", "created_at", "id", "none"] = "auto"
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout inside the layers."""
 
 
 class TrainingSettings(Settings):
     """The training of the match model."""
 
-    epochs: int = Field(8, ge=1)
+    epochs: int = Field(10, ge=1)
     """Most passes over the examples."""
     batch: int = Field(512, ge=2)
     """Examples of a step; their targets are negatives for one another."""

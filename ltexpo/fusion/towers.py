@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ltexpo.fusion.heat import BESIDE, OWN
+from ltexpo.fusion.inputs import WAVES
 from ltexpo.fusion.settings import FusionSettings
 
 ATTRIBUTES, BEHAVIOUR = "attributes", "behaviour"
 AGES = (0.5, 1.5, 2.5, 3.5, 5.5, 7.5, 14.5, 30.5, 60.5, 120.5, 365.5)
 """Upper edges, in days, of the classes that ages fall into."""
-WAVES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-"""Half periods of the waves that tell a place in the order of arrival."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class ItemBatch:
     price: Tensor
     """(n, 2)."""
     arrival: Tensor
-    """(n,) place in the order of arrival, 0 to 1; −1 where unknown."""
+    """(n, 2 · waves + 1) see `ItemInputs.waves`."""
     behaviour: Tensor
     """(n,) row of the behaviour vector, −1 without."""
     heat: Tensor
@@ -73,7 +72,6 @@ class ItemTower(nn.Module):
         self.warmth = nn.Sequential(nn.Linear(OWN + columns + len(BESIDE) + 2, 32), nn.GELU(), nn.Linear(32, 1))
         self.own_worth = nn.Embedding(products + 1, 1, sparse=True)
         nn.init.zeros_(self.own_worth.weight)
-        self.register_buffer("waves", torch.tensor(WAVES) * torch.pi, persistent=False)
 
     def forward(self, batch: ItemBatch, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`hidden` (n, tokens) marks tokens that may not be looked at; in training more are hidden by chance."""
@@ -115,7 +113,8 @@ class ItemTower(nn.Module):
         }
         content[self.settings.query] = (vectors, torch.ones(n, dtype=torch.bool, device=device))
         heat = torch.zeros(n, OWN + self.columns + len(BESIDE), device=device)
-        batch = ItemBatch(content, none, none, heat[:0, 0], heat[:, :2], unknown.float(), unknown, heat)
+        when = torch.zeros(n, 2 * len(WAVES) + 1, device=device)
+        batch = ItemBatch(content, none, none, heat[:0, 0], heat[:, :2], when, unknown, heat)
         hidden = torch.tensor([name != self.settings.query for name in self.tokens], device=device).expand(n, -1)
         spoken: Tensor = self(batch, hidden)[0]
         return spoken
@@ -138,14 +137,9 @@ class ItemTower(nn.Module):
         n = len(batch.behaviour)
         values = self.values(batch.values + 1) * batch.weights[:, None]
         held = values.new_zeros(n * self.columns, values.shape[1]).index_add_(0, batch.place, values)
-        dated = batch.arrival >= 0
-        angle = batch.arrival[:, None] * cast(Tensor, self.waves)
-        waves = torch.cat([torch.sin(angle), torch.cos(angle)], dim=1) * dated[:, None]
-        if not self.settings.use_arrival:
-            waves = waves * 0
-        described = self.described(torch.cat([held.reshape(n, -1), batch.price, waves, dated[:, None].float()], dim=1))
+        described = self.described(torch.cat([held.reshape(n, -1), batch.price, batch.arrival], dim=1))
         parts.append(self.scale[-1](described))
-        there.append(torch.ones_like(dated))
+        there.append(torch.ones_like(batch.behaviour, dtype=torch.bool))
         parts.append(self.behaviour(batch.behaviour + 1))
         there.append(batch.behaviour >= 0)
         return torch.stack(parts, dim=1), torch.stack(there, dim=1)

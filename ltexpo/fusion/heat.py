@@ -66,7 +66,7 @@ class Heat:
         return cls(own, count, values.astype(np.float32), product, about)
 
     def features(self, inputs: ItemInputs) -> Floats:
-        """(I, OWN + columns + arrival): logs of shares; 0 where nothing is known."""
+        """(I, OWN + arrival + columns): logs of shares; 0 where nothing is known."""
         known = inputs.product >= 0
         own = np.where(known[:, None], self.own[inputs.product], 0) if len(self.own) else np.zeros((len(inputs), OWN))
         mine = np.where(known, self.product[inputs.product], 0) if len(self.product) else np.zeros(len(inputs))
@@ -86,5 +86,6 @@ class Heat:
             smooth = np.convolve(self.arrival, kernel)[side : side + len(self.arrival)]
             smooth = smooth / np.convolve(np.ones(len(self.arrival)), kernel)[side : side + len(self.arrival)]
             beside[there, column] = smooth[knot]
-        everything = np.concatenate([own, kin.reshape(len(inputs), inputs.columns), beside], axis=1)
+        # columns last: a model that is trained on may come to know further ones
+        everything = np.concatenate([own, beside, kin.reshape(len(inputs), inputs.columns)], axis=1)
         return np.log1p(_PER * everything).astype(np.float32)

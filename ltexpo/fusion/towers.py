@@ -124,7 +124,7 @@ class ItemTower(nn.Module):
             return torch.zeros(len(shown), device=shown.device)
         own, kin = shown[:, -1:].float(), shown[:, -2:-1].float()
         heat = batch.heat / 5
-        worth: Tensor = self.warmth(torch.cat([heat[:, :OWN] * own, heat[:, OWN:] * kin, own, kin], dim=1))[:, 0]
+        worth: Tensor = self.warmth(torch.cat([own, kin, heat[:, :OWN] * own, heat[:, OWN:] * kin], dim=1))[:, 0]
         return worth
 
     def _tokens(self, batch: ItemBatch) -> tuple[Tensor, Tensor]:
@@ -137,7 +137,7 @@ class ItemTower(nn.Module):
         n = len(batch.behaviour)
         values = self.values(batch.values + 1) * batch.weights[:, None]
         held = values.new_zeros(n * self.columns, values.shape[1]).index_add_(0, batch.place, values)
-        described = self.described(torch.cat([held.reshape(n, -1), batch.price, batch.arrival], dim=1))
+        described = self.described(torch.cat([batch.price, batch.arrival, held.reshape(n, -1)], dim=1))
         parts.append(self.scale[-1](described))
         there.append(torch.ones_like(batch.behaviour, dtype=torch.bool))
         parts.append(self.behaviour(batch.behaviour + 1))

@@ -35,7 +35,7 @@ def test_by_hand(made):
     assert np.allclose(shares["blue"], [2.5 / whole, 2])
     assert np.allclose(shares["red"], [2 / whole, 2])
     features = np.expm1(heat.features(inputs).astype(float)) / 1e5
-    brand, colour = features[:, OWN], features[:, OWN + 1]
+    brand, colour = features[:, -2], features[:, -1]
     # what others that hold the value got, on average; a's two colours count half each
     assert np.allclose(brand, [1 / whole / 2, 2 / whole / 2, 3 / whole / 2, 0], rtol=1e-4)
     assert np.allclose(colour, [(0.5 / whole + 0) / 2, 0, 2 / whole, 2 / whole], rtol=1e-4)
@@ -61,7 +61,7 @@ def test_neighbours_in_the_order_of_arrival():
     for arrival, expected in (("id", True), ("none", False)):
         inputs = ItemInputs.of(items, Vocabulary.of(items, events["item_id"], arrival=arrival), {}, arrival=arrival)
         heat = Heat.of(history, inputs, np.ones(len(history.item), bool)).features(inputs)
-        assert (heat[90, -1] > heat[10, -1]) is np.bool_(expected)
+        assert (heat[90, OWN] > heat[10, OWN]) is np.bool_(expected)
         assert (inputs.arrival >= 0).all() == expected
 
 

@@ -65,11 +65,13 @@ class Heat:
         about = (of_knot / np.maximum(in_knot, 1)).astype(np.float32)
         return cls(own, count, values.astype(np.float32), product, about)
 
+    def counts(self, inputs: ItemInputs) -> Floats:
+        """(I,) interactions of each product."""
+        return _of_products(self.count, inputs)
+
     def features(self, inputs: ItemInputs) -> Floats:
         """(I, OWN + arrival + columns): logs of shares; 0 where nothing is known."""
-        known = inputs.product >= 0
-        own = np.where(known[:, None], self.own[inputs.product], 0) if len(self.own) else np.zeros((len(inputs), OWN))
-        mine = np.where(known, self.product[inputs.product], 0) if len(self.product) else np.zeros(len(inputs))
+        own, mine = _of_products(self.own, inputs), _of_products(self.product, inputs)
         held: Csr = inputs.attributes
         row = np.repeat(np.arange(len(inputs)), np.diff(held.indptr))
         # the mean heat of the others that hold the value
@@ -89,3 +91,11 @@ class Heat:
         # columns last: a model that is trained on may come to know further ones
         everything = np.concatenate([own, beside, kin.reshape(len(inputs), inputs.columns)], axis=1)
         return np.log1p(_PER * everything).astype(np.float32)
+
+
+def _of_products(values: Floats, inputs: ItemInputs) -> Floats:
+    """Rows of `values` (P, …) for every product (I, …), 0 for those without interactions."""
+    out = np.zeros((len(inputs), *values.shape[1:]), dtype=np.float32)
+    known = inputs.product >= 0
+    out[known] = values[inputs.product[known]]
+    return out

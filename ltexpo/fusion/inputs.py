@@ -1,6 +1,7 @@
 """Catalogue and its vectors → what the item tower reads of every product."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from ltexpo.errors import TableError
 from ltexpo.sparse import Csr, csr
 
 Floats = npt.NDArray[np.float32]
+
+Arrival = Literal["auto", "created_at", "id", "none"]
 
 KNOTS = 4_096
 """Most products that mark the order of arrival."""
@@ -37,7 +40,7 @@ class Vocabulary:
     """Marks that are met, evenly spaced, when a catalogue is walked in order of arrival (see `_marks`); sorted."""
 
     @classmethod
-    def of(cls, items: pd.DataFrame, taken: npt.ArrayLike, *, arrival: str = "auto") -> "Vocabulary":
+    def of(cls, items: pd.DataFrame, taken: npt.ArrayLike, *, arrival: Arrival = "auto") -> "Vocabulary":
         """The vocabulary of a catalogue; `taken`: item_ids with training interactions."""
         held = pd.concat([_named(column, values) for column, _, values in attribute_values(items)] or [_NONE])
         counts = held.value_counts()
@@ -91,7 +94,7 @@ class ItemInputs:
 
     @classmethod
     def of(
-        cls, items: pd.DataFrame, vocabulary: Vocabulary, content: Content, *, arrival: str = "auto"
+        cls, items: pd.DataFrame, vocabulary: Vocabulary, content: Content, *, arrival: Arrival = "auto"
     ) -> "ItemInputs":
         """Inputs of the catalogue `items`; `content` in the row order of `items`. Raises `TableError`."""
         item_ids = IdMap.of(items[Columns.Item])
@@ -149,7 +152,7 @@ def _log_price(items: pd.DataFrame) -> npt.NDArray[np.float64]:
     return priced
 
 
-def _marks(items: pd.DataFrame, arrival: str) -> "pd.Series[str]":
+def _marks(items: pd.DataFrame, arrival: Arrival) -> "pd.Series[str]":
     """What sorts products by their arrival: created_at as text, or the id."""
     if arrival == "auto":
         arrival = "created_at" if Columns.CreatedAt in items.columns else "id"

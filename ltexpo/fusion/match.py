@@ -102,7 +102,8 @@ class MatchModel:
     ) -> Floats:
         """(I, width + 1) in item_id order; the last number is what a product is worth by itself.
 
-        `hidden` names tokens that are not looked at: a modality, 'attributes' or 'behaviour'.
+        `hidden` names tokens that are not looked at: a modality, 'attributes' (with the popularity of relatives) or
+        'behaviour' (with the product's own).
         """
         self._check_content(content)
         inputs = self.inputs(items, content)
@@ -152,9 +153,7 @@ class MatchModel:
         unknown = sorted(set(hidden) - set(self.tokens))
         if unknown:
             raise ConfigError(f"'{unknown[0]}' is not a token; there are {', '.join(self.tokens)}.")
-        known = inputs.product >= 0
-        count = np.where(known, self.heat_.count[inputs.product], 0).astype(np.float32)
-        feed = Feed(inputs, self.device, heat=self.heat_.features(inputs), count=count, least=self.settings.least)
+        feed = Feed(inputs, self.heat_, self.device, least=self.settings.least)
         mask = torch.tensor([token in hidden for token in self.tokens], device=self.device)
         out = np.empty((len(rows), self.settings.width + 1), dtype=np.float32)
         with torch.no_grad():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltexpo.fusion.examples import QUERY, Past
+from ltexpo.fusion.heat import Heat
 from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.settings import FusionSettings
 from ltexpo.fusion.towers import ItemBatch, ItemTower, UserTower
@@ -18,15 +19,12 @@ Floats = npt.NDArray[np.float32]
 
 
 class Feed:
-    """Rows of `ItemInputs` as batches of tensors; `heat` (I, F) and `count` (I,) as they stand at the time."""
+    """Rows of `ItemInputs`, as warm as `heat` knows them, as batches of tensors."""
 
-    def __init__(
-        self, inputs: ItemInputs, device: torch.device, *, heat: Floats, count: Floats, least: int,
-    ) -> None:
-        self.inputs, self.device, self.heat = inputs, device, heat
-        self.waves = inputs.waves()
-        # interactions that are too few say more by the product's content than by a vector of its own
-        self.behaviour = np.where(count >= least, inputs.product, -1)
+    def __init__(self, inputs: ItemInputs, heat: Heat, device: torch.device, *, least: int) -> None:
+        self.inputs, self.device = inputs, device
+        self.heat, self.waves = heat.features(inputs), inputs.waves()
+        self.behaviour = np.where(heat.counts(inputs) >= least, inputs.product, -1)
 
     def __call__(self, rows: Codes) -> ItemBatch:
         """The products `rows`."""
@@ -61,7 +59,7 @@ class MatchNet(nn.Module):
         super().__init__()
         self.items = ItemTower(settings, content=content, values=values, columns=columns, products=products)
         self.users = UserTower(settings, profile=profile)
-        self.log_scale = nn.Parameter(torch.full((2,), float(np.log(settings.scale))))
+        self.log_scale = nn.Parameter(torch.full((2,), float(np.log(8.0))))
 
     def read(self, past: Past, place: Codes, vectors: Tensor, profile: Csr, queries: Floats | None = None) -> Tensor:
         """User vectors (2, B, width), scaled.

@@ -1,8 +1,9 @@
 """Tokens of items and of users' pasts → one vector each.
 
-Item: text, image, graph, attributes with price, and behaviour are a token each; a token that is not there is a learnt
-one. A Transformer layer (Vaswani et al. 2017) joins them under a token of its own, as BERT's [CLS]. User: the vectors
-of the latest interactions with their kind and age, read by a Transformer or an LSTM (Hochreiter & Schmidhuber 1997).
+Item: text, image, graph, attributes with price and date, and behaviour are a token each; a token that is not there is a
+learnt one. A Transformer layer (Vaswani et al. 2017) joins them under a token of its own, as BERT's [CLS]. User: the
+vectors of the latest interactions and of a query with their kind and age, weighed (Bahdanau et al. 2015), and what a
+Transformer or an LSTM (Hochreiter & Schmidhuber 1997) reads in them beyond.
 """
 
 from collections.abc import Mapping
@@ -56,20 +57,20 @@ class ItemTower(nn.Module):
         self.tokens = (*self.names, ATTRIBUTES, BEHAVIOUR)
         self.content = nn.ModuleList(_mixer(content[name], width, settings.dropout) for name in self.names)
         self.values = nn.Embedding(values + 1, settings.value_width, sparse=True)
-        self.described = _mixer(columns * settings.value_width + 2 + 2 * len(WAVES) + 1, width, settings.dropout)
+        self.described = _mixer(columns * settings.value_width + 2 * len(WAVES) + 3, width, settings.dropout)
         self.behaviour = nn.Embedding(products + 1, width, sparse=True)
         self.missing = nn.Parameter(torch.zeros(len(self.tokens), width))
         self.kind = nn.Parameter(torch.zeros(len(self.tokens), width))
         self.cls = nn.Parameter(torch.zeros(width))
         for parameter in (self.missing, self.kind, self.cls):
             nn.init.normal_(parameter, std=0.02)
-        nn.init.normal_(self.values.weight, std=settings.value_std)
-        nn.init.normal_(self.behaviour.weight, std=settings.id_std)
+        nn.init.normal_(self.values.weight, std=0.1)
+        nn.init.normal_(self.behaviour.weight, std=0.01)
         self.scale = nn.ModuleList(nn.LayerNorm(width) for _ in self.tokens[:-1])
         self.join = _transformer(settings, settings.layers) if settings.fuse == "transformer" else None
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.worth = nn.Linear(width, 1)
-        self.warmth = nn.Sequential(nn.Linear(OWN + columns + len(BESIDE) + 2, 32), nn.GELU(), nn.Linear(32, 1))
+        self.warmth = nn.Sequential(nn.Linear(2 + OWN + len(BESIDE) + columns, 32), nn.GELU(), nn.Linear(32, 1))
         self.own_worth = nn.Embedding(products + 1, 1, sparse=True)
         nn.init.zeros_(self.own_worth.weight)
 
@@ -93,13 +94,11 @@ class ItemTower(nn.Module):
             h = self.join(torch.cat([first, tokens], dim=1))[:, 0]
         h = self.out(h)
         worth = self.worth(h)[:, 0] + self._heat(batch, shown)
-        if self.settings.id_residual:
-            mine = there[:, -1:]
-            h = h + torch.where(mine, self.behaviour(batch.behaviour + 1), 0)
-            worth = worth + torch.where(mine, self.own_worth(batch.behaviour + 1), 0)[:, 0]
-        if self.settings.unit:
-            h = nn.functional.normalize(h, dim=1)
-        return h, worth
+        # what behaviour says beyond the other tokens need not pass through the layers that they share
+        mine, row = there[:, -1:], batch.behaviour + 1
+        h = h + torch.where(mine, self.behaviour(row), 0)
+        worth = worth + torch.where(mine, self.own_worth(row), 0)[:, 0]
+        return nn.functional.normalize(h, dim=1), worth
 
     def spoken(self, vectors: Tensor) -> Tensor:
         """Queries (B, d) → (B, width): read as products of which nothing but the text is known."""
@@ -120,10 +119,11 @@ class ItemTower(nn.Module):
         return spoken
 
     def _heat(self, batch: ItemBatch, shown: Tensor) -> Tensor:
+        """(n,) what its own popularity and that of its relatives make a product worth."""
         if not self.settings.heat:
             return torch.zeros(len(shown), device=shown.device)
         own, kin = shown[:, -1:].float(), shown[:, -2:-1].float()
-        heat = batch.heat / 5
+        heat = batch.heat / 5  # logs of up to about 10, to the size of the other inputs
         worth: Tensor = self.warmth(torch.cat([own, kin, heat[:, :OWN] * own, heat[:, OWN:] * kin], dim=1))[:, 0]
         return worth
 
@@ -192,8 +192,8 @@ class UserTower(nn.Module):
         logits = (self.weigh(items) + self.fresh(age))[:, :, 0].masked_fill(~there, -1e9)
         mean = (torch.softmax(logits, dim=1) * there)[:, None, :] @ items
         both = torch.cat([self.norm(h), mean[:, 0]], dim=1)
-        users: Tensor = torch.stack([mean[:, 0] + head(both) for head in self.heads])
-        return nn.functional.normalize(users, dim=2) if self.settings.unit else users
+        users = torch.stack([mean[:, 0] + head(both) for head in self.heads])
+        return nn.functional.normalize(users, dim=2)
 
 
 def _mixer(wide: int, width: int, dropout: float) -> nn.Sequential:

@@ -2,6 +2,8 @@
 
 Targets come by popularity, so their scores are corrected by log q of how often a product is expected among the batch's
 candidates (Bengio & Senécal 2008; Yi et al. 2019): scores then estimate log P(item | user) over the whole catalogue.
+A batch is of one fold of the users, and its products are as warm as the other folds make them: a product that only this
+fold took is new to it, so that what is learnt of new products is what will be asked.
 """
 
 import copy
@@ -53,14 +55,17 @@ class Trainer:
         self.settings, self.n, self.rng, self.queries = settings, history, rng, queries
         known = examples.history
         held_users = rng.random(known.n_users) < settings.held_out
+        if held_users[known.user].all():
+            held_users[:] = False
         held = held_users[known.user]
+        # held-out users are a fold of their own, the last one
         fold = np.where(held, settings.folds, rng.integers(settings.folds, size=known.n_users)[known.user])
-        self.feeds, device = [], next(net.parameters()).device
-        for k in range(settings.folds + 1):
-            heat = Heat.of(known, inputs, ~held & (fold != k))
-            count = np.where(inputs.product >= 0, heat.count[inputs.product], 0).astype(np.float32)
-            self.feeds.append(Feed(inputs, device, heat=heat.features(inputs), count=count, least=least))
-        chance = np.maximum(known.decay(settings.half_life), settings.floor) * ~held
+        device = next(net.parameters()).device
+        self.feeds = [
+            Feed(inputs, Heat.of(known, inputs, ~held & (fold != k)), device, least=least)
+            for k in range(settings.folds + 1)
+        ]
+        chance = known.decay(settings.half_life) * ~held
         if seen_until is not None:
             old = known.day < seen_until
             for part, share in ((old, settings.replay), (~old, 1 - settings.replay)):
@@ -74,14 +79,14 @@ class Trainer:
         self.of_fold /= self.of_fold.sum()
         share = np.bincount(known.item, weights=chance, minlength=known.n_items) / max(chance.sum(), 1e-12)
         expected = settings.batch * share + max(settings.uniform, 1) / known.n_items
-        self.log_q = torch.from_numpy(np.log(expected)).float().to(self.feeds[0].device)
+        self.log_q = torch.from_numpy(np.log(expected)).float().to(device)
         newest = np.flatnonzero(held)
         newest = newest[np.argsort(-known.day[newest], kind="stable")]
         self.judged = np.sort(newest[:LOOK_AT])
         self.history: list[float] = []
 
     def run(self) -> None:
-        """Train in place; the best weights on held-out users stay."""
+        """Train in place; the best weights on held-out users stay, or the last where users are too few to hold out."""
         settings = self.settings
         steps = max(2, int(np.ceil(self.n_effective / settings.batch)) * settings.epochs)
         every = max(1, steps // (2 * settings.epochs))
@@ -89,9 +94,11 @@ class Trainer:
         apart = {id(weight) for weight in sparse}
         dense = [weight for weight in self.net.parameters() if id(weight) not in apart]
         optimizer = torch.optim.AdamW(dense, lr=settings.rate, weight_decay=settings.weight_decay)
-        tables = torch.optim.SparseAdam(sparse, lr=settings.rate_sparse)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_then_cosine(step, steps))
-        schedule_tables = torch.optim.lr_scheduler.LambdaLR(tables, lambda step: _warm_then_cosine(step, steps))
+        tables = torch.optim.SparseAdam(sparse, lr=settings.table_rate)
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(moved, lambda step: _warm_then_cosine(step, steps))
+            for moved in (optimizer, tables)
+        ]
         best, kept, stale = np.inf, copy.deepcopy(self.net.state_dict()), 0
         for step in track(range(steps), "match model", total=steps):
             self.net.train()
@@ -106,9 +113,9 @@ class Trainer:
             nn.utils.clip_grad_norm_(dense, 1.0)
             optimizer.step()
             tables.step()  # type: ignore[no-untyped-call]
-            schedule.step()
-            schedule_tables.step()
-            if (step + 1) % every == 0 or step == steps - 1:
+            for schedule in schedules:
+                schedule.step()
+            if len(self.judged) and ((step + 1) % every == 0 or step == steps - 1):
                 self.history.append(self._judge())
                 if self.history[-1] < best - 1e-4:
                     best, kept, stale = self.history[-1], copy.deepcopy(self.net.state_dict()), 0
@@ -116,7 +123,8 @@ class Trainer:
                     stale += 1
                 if stale >= settings.patience:
                     break
-        self.net.load_state_dict(kept)
+        if len(self.judged):
+            self.net.load_state_dict(kept)
         self.net.eval()
 
     def _batch(self, rows: Codes, rng: np.random.Generator) -> Batch:
@@ -129,8 +137,6 @@ class Trainer:
 
     def _judge(self) -> float:
         """Mean loss of held-out users' latest examples, against the same candidates at every look."""
-        if not len(self.judged):
-            return 0.0
         self.net.eval()
         total = 0.0
         fixed = np.random.default_rng(0)

@@ -28,7 +28,10 @@ def attribute_values(items: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.
     """
     for column in attribute_columns(items):
         given = items[column].reset_index(drop=True).explode().dropna().astype(str)
-        given = given.str.split(PATH).explode()
+        path = given.str.contains(PATH, regex=False)
+        if path.any():
+            levels = given[path].str.split(PATH, regex=False).explode()
+            given = pd.concat([given[~path], levels]).sort_index(kind="stable")
         held = pd.DataFrame({"row": given.index.to_numpy(dtype=np.int64), "value": given.to_numpy()}).drop_duplicates()
         yield column, held["row"].to_numpy(), held["value"]
 

@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.encoders.item_vectors import Content
-from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.match import MatchModel
 
 Floats = npt.NDArray[np.float32]
@@ -23,7 +22,7 @@ def token_contributions(
     column per token, and 'base': the score with every token hidden. They sum to the score.
     """
     tokens = model.tokens
-    inputs = ItemInputs.of(items, model.vocabulary_, content)
+    inputs = model.inputs(items, content)
     asked, back = np.unique(rows, return_inverse=True)
     scores = {}
     for size in range(len(tokens) + 1):

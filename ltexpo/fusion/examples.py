@@ -11,7 +11,7 @@ from ltexpo.data.history import EVENT_WEIGHTS, History
 
 Codes = npt.NDArray[np.int64]
 
-CLICK, BUY = 0, 1
+CLICK, BUY, QUERY = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """Catalogue, vectors and interactions → the match model: item and user vectors whose product is the score."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.sparse import vstack
 
-from ltexpo.columns import Columns
 from ltexpo.config import check_settings
 from ltexpo.data.history import History
 from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json
@@ -19,10 +20,14 @@ from ltexpo.encoders.device import RunSettings, choose_device
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, LtexpoError
 from ltexpo.fusion.examples import BUY, Examples
+from ltexpo.fusion.heat import Heat
 from ltexpo.fusion.inputs import ItemInputs, Vocabulary
 from ltexpo.fusion.network import Feed, MatchNet
+from ltexpo.fusion.profile import Profile
+from ltexpo.fusion.queries import Queries
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.fusion.training import Trainer
+from ltexpo.sparse import csr
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
@@ -40,7 +45,8 @@ class MatchModel:
 
     net_: MatchNet
     vocabulary_: Vocabulary
-    segments_: pd.Index
+    heat_: Heat
+    profile_: Profile
     content_: dict[str, int]
     until_: float
     losses_: list[float]
@@ -57,33 +63,36 @@ class MatchModel:
 
     def fit(
         self, items: pd.DataFrame, history: History, content: Content, *, users: pd.DataFrame | None = None,
-        rng: int | np.random.Generator = 0,
+        queries: Queries | None = None, rng: int | np.random.Generator = 0,
     ) -> Self:
-        """Train on `history`; `content` in the row order of `items`; `users` may hold a segment.
+        """Train on `history`; `content` in the row order of `items`; every column of `users` is read, and so are the
+        `queries` of the interactions of `history`.
 
         On a model that is fitted or loaded, training goes on: products and attribute values that are new get vectors,
         and part of each batch is replayed from the days already seen.
         """
         generator = np.random.default_rng(rng)
         torch.manual_seed(int(generator.integers(2**31)))
-        before = (self.vocabulary_, self.segments_, self.net_) if hasattr(self, "net_") else None
+        before = (self.vocabulary_, self.profile_, self.net_) if hasattr(self, "net_") else None
         taken = history.item_ids.decode(np.unique(history.item))
-        self.vocabulary_ = Vocabulary.of(items, taken)
-        self.segments_ = pd.Index(sorted(_segments(users).dropna().unique()), dtype=object)
+        self.vocabulary_ = Vocabulary.of(items, taken, arrival=self.settings.arrival)
+        self.profile_ = Profile.of(users, None if before is None else before[1])
         if before is not None:
             self._check_content(content)
             self.vocabulary_ = _grown(before[0], self.vocabulary_)
-            self.segments_ = before[1].append(self.segments_.difference(before[1]))
         self.content_ = {name: int(vectors.shape[1]) for name, (vectors, _) in content.items()}
+        self._check_queries(None if queries is None else queries.vectors)
         self.net_ = self._network()
         if before is not None:
             _carry_over(before[2], self.net_)
+        inputs = self.inputs(items, content)
         trainer = Trainer(
-            self.net_, Feed(ItemInputs.of(items, self.vocabulary_, content), self.device), Examples.of(history),
-            self._segment_codes(history.user_ids.ids, users), self.training, history=self.settings.history,
+            self.net_, inputs, Examples.of(history), self.profile_.codes(history.user_ids.ids, users), self.training,
+            queries=queries, history=self.settings.history, least=self.settings.least,
             seen_until=None if before is None else self.until_, rng=generator,
         )
         trainer.run()
+        self.heat_ = Heat.of(history, inputs, np.ones(len(history.item), bool))
         self.losses_ = [*getattr(self, "losses_", []), *trainer.history]
         self.until_ = float(np.nextafter(history.now, np.inf))
         return self
@@ -93,25 +102,30 @@ class MatchModel:
     ) -> Floats:
         """(I, width + 1) in item_id order; the last number is what a product is worth by itself.
 
-        `hidden` names tokens that are not looked at: a modality, 'attributes' or 'behaviour'.
+        `hidden` names tokens that are not looked at: a modality, 'attributes' (with the popularity of relatives) or
+        'behaviour' (with the product's own).
         """
         self._check_content(content)
-        inputs = ItemInputs.of(items, self.vocabulary_, content)
+        inputs = self.inputs(items, content)
         return self.encode_rows(inputs, np.arange(len(inputs)), hidden)
 
     def user_vectors(
         self, history: History, users: Codes, item_vectors: Floats, *, attributes: pd.DataFrame | None = None,
-        head: int = BUY, now: float | None = None,
+        queries: Floats | None = None, head: int = BUY, now: float | None = None,
     ) -> Floats:
         """(U, width + 1): the score of a pair is the inner product with its item vector, log P up to a constant.
 
-        `users`: codes of `history`, −1 for unknown; `now` in days: the moment at which lists are made, by default the
-        end of the last day.
+        `users`: codes of `history`, −1 for unknown; `queries` (U, d): what each of them has typed, as vectors of the
+        encoder named by the setting `query`, NaN where nothing; `now` in days: the moment at which lists are made, by
+        default the end of the last day.
         """
         self._require_fit()
         examples = Examples.of(history)
         moment = np.floor(history.now) + 1 if now is None else now
-        codes = self._segment_codes(history.user_ids.ids, attributes)
+        self._check_queries(queries)
+        profile = self.profile_.codes(history.user_ids.ids, attributes)
+        nobody = csr((1, profile.shape[1]), dtype=np.float32)
+        profile = vstack([profile, nobody], format="csr")
         out = np.ones((len(users), self.settings.width + 1), dtype=np.float32)
         vectors = torch.from_numpy(item_vectors[:, :-1]).to(self.device)
         place = np.arange(len(item_vectors))
@@ -119,10 +133,14 @@ class MatchModel:
             for start in range(0, len(users), _BLOCK):
                 some = users[start : start + _BLOCK]
                 past = examples.past_of_users(some, self.settings.history, now=moment)
-                segment = np.where(some < 0, -1, codes[some]) + 1
-                read = self.net_.read(past, place, vectors, torch.from_numpy(segment).to(self.device))
+                typed = None if queries is None else queries[start : start + _BLOCK]
+                read = self.net_.read(past, place, vectors, profile[some], typed)
                 out[start : start + _BLOCK, :-1] = read[head].cpu().numpy()
         return out
+
+    def inputs(self, items: pd.DataFrame, content: Content) -> ItemInputs:
+        """What the item tower reads of a catalogue; `content` in the row order of `items`."""
+        return ItemInputs.of(items, self.vocabulary_, content, arrival=self.settings.arrival)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -135,7 +153,7 @@ class MatchModel:
         unknown = sorted(set(hidden) - set(self.tokens))
         if unknown:
             raise ConfigError(f"'{unknown[0]}' is not a token; there are {', '.join(self.tokens)}.")
-        feed = Feed(inputs, self.device)
+        feed = Feed(inputs, self.heat_, self.device, least=self.settings.least)
         mask = torch.tensor([token in hidden for token in self.tokens], device=self.device)
         out = np.empty((len(rows), self.settings.width + 1), dtype=np.float32)
         with torch.no_grad():
@@ -157,16 +175,20 @@ class MatchModel:
         self._require_fit()
         facts: dict[str, Any] = {
             "fusion": self.settings.model_dump(mode="json"), "training": self.training.model_dump(mode="json"),
-            "content": self.content_, "price": self.vocabulary_.price, "until": self.until_,
-            "held_out_loss": self.losses_,
+            "content": self.content_, "price": self.vocabulary_.price, "profile": dict(self.profile_.edges),
+            "until": self.until_, "held_out_loss": self.losses_,
             "learnt_before": str(pd.Timestamp(self.until_, unit="D").round("s").to_pydatetime().replace(tzinfo=dt.UTC)),
         }
-        words = {"value": self.vocabulary_.values, "product": self.vocabulary_.products, "segment": self.segments_}
+        words = {
+            "value": self.vocabulary_.values, "product": self.vocabulary_.products,
+            "arrival": self.vocabulary_.arrivals, "profile": self.profile_.values,
+        }
         write_frame(
             pd.concat([pd.DataFrame({"kind": kind, "name": names.astype(str)}) for kind, names in words.items()]),
             folder / WORDS_FILE,
         )
-        save_file({name: value.cpu().contiguous() for name, value in self.net_.state_dict().items()},
+        heat = {f"heat.{name}": torch.from_numpy(value) for name, value in vars(self.heat_).items()}
+        save_file({name: value.cpu().contiguous() for name, value in {**self.net_.state_dict(), **heat}.items()},
                   folder / WEIGHTS_FILE)
         write_json(facts, folder / CONFIG_FILE)
 
@@ -181,26 +203,36 @@ class MatchModel:
         )
         words = read_frame(folder / WORDS_FILE)
         names = {kind: pd.Index(words.loc[words["kind"] == kind, "name"], dtype=object)
-                 for kind in ("value", "product", "segment")}
-        made.vocabulary_ = Vocabulary(names["value"], tuple(facts["price"]), names["product"])
-        made.segments_ = names["segment"]
+                 for kind in ("value", "product", "arrival", "profile")}
+        made.vocabulary_ = Vocabulary(names["value"], tuple(facts["price"]), names["product"], names["arrival"])
+        made.profile_ = Profile(names["profile"], {column: tuple(edges) for column, edges in facts["profile"].items()})
         made.content_ = dict(facts["content"])
         made.until_, made.losses_ = float(facts["until"]), list(facts["held_out_loss"])
         made.net_ = made._network()
-        made.net_.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        weights = load_file(folder / WEIGHTS_FILE)
+        made.heat_ = Heat(**{
+            field.name: weights.pop(f"heat.{field.name}").numpy() for field in dataclasses.fields(Heat)
+        })
+        made.net_.load_state_dict(weights)
         made.net_.to(made.device).eval()
         return made
 
     def _network(self) -> MatchNet:
         return MatchNet(
             self.settings, content=self.content_, values=len(self.vocabulary_.values),
-            products=len(self.vocabulary_.products), segments=len(self.segments_),
+            columns=len(self.vocabulary_.columns), products=len(self.vocabulary_.products),
+            profile=len(self.profile_.values),
         ).to(self.device)
 
-    def _segment_codes(self, user_ids: pd.Index, users: pd.DataFrame | None) -> Codes:
-        """(U,) segment of each user, −1 for none."""
-        found = _segments(users).reindex(user_ids)
-        return np.asarray(self.segments_.get_indexer(pd.Index(found)), dtype=np.int64)
+    def _check_queries(self, queries: Floats | None) -> None:
+        if queries is None:
+            return
+        name = self.settings.query
+        if name not in self.content_:
+            held = ", ".join(self.content_) or "none"
+            raise ConfigError(f"query '{name}' is not among the vectors; there are {held}.")
+        if queries.shape[1] != self.content_[name]:
+            raise ConfigError(f"queries are {queries.shape[1]} wide, '{name}' {self.content_[name]}. Use its encoder.")
 
     def _check_content(self, content: Mapping[str, tuple[Floats, Any]]) -> None:
         self._require_fit()
@@ -213,18 +245,11 @@ class MatchModel:
             raise LtexpoError("this match model is not fitted. Call fit or load first.")
 
 
-def _segments(users: pd.DataFrame | None) -> "pd.Series[str]":
-    if users is None or Columns.Segment not in users.columns:
-        return pd.Series([], dtype=object, index=pd.Index([], dtype=object))
-    found: pd.Series[str] = users.set_index(Columns.User)[Columns.Segment].astype(object)
-    return found
-
-
 def _grown(old: Vocabulary, new: Vocabulary) -> Vocabulary:
     """What `old` knows in its order, then what `new` adds; prices keep their scale."""
     return Vocabulary(
         old.values.append(new.values.difference(old.values)), old.price,
-        old.products.append(new.products.difference(old.products)),
+        old.products.append(new.products.difference(old.products)), new.arrivals,
     )
 
 

@@ -2,6 +2,8 @@
 
 Targets come by popularity, so their scores are corrected by log q of how often a product is expected among the batch's
 candidates (Bengio & Senécal 2008; Yi et al. 2019): scores then estimate log P(item | user) over the whole catalogue.
+A batch is of one fold of the users, and its products are as warm as the other folds make them: a product that only this
+fold took is new to it, so that what is learnt of new products is what will be asked.
 """
 
 import copy
@@ -14,9 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from ltexpo.fusion.examples import Examples, Past
+from ltexpo.fusion.heat import Heat
+from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.network import Feed, MatchNet
+from ltexpo.fusion.queries import Queries
 from ltexpo.fusion.settings import TrainingSettings
 from ltexpo.progress import track
+from ltexpo.sparse import Csr
 
 Codes = npt.NDArray[np.int64]
 
@@ -42,14 +48,23 @@ class Trainer:
     """Draws batches, and steps down their loss until held-out users no longer gain."""
 
     def __init__(
-        self, net: MatchNet, feed: Feed, examples: Examples, segments: Codes, settings: TrainingSettings, *,
-        history: int, seen_until: float | None, rng: np.random.Generator,
+        self, net: MatchNet, inputs: ItemInputs, examples: Examples, profile: Csr, settings: TrainingSettings, *,
+        queries: Queries | None, history: int, least: int, seen_until: float | None, rng: np.random.Generator,
     ) -> None:
-        self.net, self.feed, self.examples, self.segments = net, feed, examples, segments
-        self.settings, self.n, self.rng = settings, history, rng
+        self.net, self.inputs, self.examples, self.profile = net, inputs, examples, profile
+        self.settings, self.n, self.rng, self.queries = settings, history, rng, queries
         known = examples.history
         held_users = rng.random(known.n_users) < settings.held_out
+        if held_users[known.user].all():
+            held_users[:] = False
         held = held_users[known.user]
+        # held-out users are a fold of their own, the last one
+        fold = np.where(held, settings.folds, rng.integers(settings.folds, size=known.n_users)[known.user])
+        device = next(net.parameters()).device
+        self.feeds = [
+            Feed(inputs, Heat.of(known, inputs, ~held & (fold != k)), device, least=least)
+            for k in range(settings.folds + 1)
+        ]
         chance = known.decay(settings.half_life) * ~held
         if seen_until is not None:
             old = known.day < seen_until
@@ -57,36 +72,50 @@ class Trainer:
                 total = chance[part].sum()
                 if total > 0:
                     chance[part] *= share / total
-        self.chance = np.cumsum(chance)
-        share = np.bincount(known.item, weights=chance, minlength=known.n_items) / max(self.chance[-1], 1e-12)
+        self.rows = [np.flatnonzero((fold == k) & (chance > 0)) for k in range(settings.folds)]
+        self.n_effective = chance.sum() / max(chance.max(initial=0), 1e-12)
+        self.chance = [np.cumsum(chance[rows]) for rows in self.rows]
+        self.of_fold = np.array([parts[-1] if len(parts) else 0.0 for parts in self.chance])
+        self.of_fold /= self.of_fold.sum()
+        share = np.bincount(known.item, weights=chance, minlength=known.n_items) / max(chance.sum(), 1e-12)
         expected = settings.batch * share + max(settings.uniform, 1) / known.n_items
-        self.log_q = torch.from_numpy(np.log(expected)).float().to(feed.device)
+        self.log_q = torch.from_numpy(np.log(expected)).float().to(device)
         newest = np.flatnonzero(held)
         newest = newest[np.argsort(-known.day[newest], kind="stable")]
         self.judged = np.sort(newest[:LOOK_AT])
         self.history: list[float] = []
 
     def run(self) -> None:
-        """Train in place; the best weights on held-out users stay."""
+        """Train in place; the best weights on held-out users stay, or the last where users are too few to hold out."""
         settings = self.settings
-        n_examples = len(self.examples.kind)
-        steps = max(2, int(np.ceil(n_examples / settings.batch)) * settings.epochs)
+        steps = max(2, int(np.ceil(self.n_effective / settings.batch)) * settings.epochs)
         every = max(1, steps // (2 * settings.epochs))
-        optimizer = torch.optim.AdamW(self.net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_then_cosine(step, steps))
+        sparse = [part.weight for part in self.net.modules() if isinstance(part, nn.Embedding) and part.sparse]
+        apart = {id(weight) for weight in sparse}
+        dense = [weight for weight in self.net.parameters() if id(weight) not in apart]
+        optimizer = torch.optim.AdamW(dense, lr=settings.rate, weight_decay=settings.weight_decay)
+        tables = torch.optim.SparseAdam(sparse, lr=settings.table_rate)
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(moved, lambda step: _warm_then_cosine(step, steps))
+            for moved in (optimizer, tables)
+        ]
         best, kept, stale = np.inf, copy.deepcopy(self.net.state_dict()), 0
         for step in track(range(steps), "match model", total=steps):
             self.net.train()
-            drawn = np.searchsorted(
-                self.chance, self.rng.random(settings.batch) * self.chance[-1], side="right"
-            )
-            loss = self._loss(self._batch(drawn, self.rng))
+            k = int(self.rng.choice(settings.folds, p=self.of_fold))
+            drawn = self.rows[k][np.searchsorted(
+                self.chance[k], self.rng.random(settings.batch) * self.chance[k][-1], side="right"
+            )]
+            loss = self._loss(self._batch(drawn, self.rng), self.feeds[k])
             optimizer.zero_grad()
+            tables.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(dense, 1.0)
             optimizer.step()
-            schedule.step()
-            if (step + 1) % every == 0 or step == steps - 1:
+            tables.step()  # type: ignore[no-untyped-call]
+            for schedule in schedules:
+                schedule.step()
+            if len(self.judged) and ((step + 1) % every == 0 or step == steps - 1):
                 self.history.append(self._judge())
                 if self.history[-1] < best - 1e-4:
                     best, kept, stale = self.history[-1], copy.deepcopy(self.net.state_dict()), 0
@@ -94,7 +123,8 @@ class Trainer:
                     stale += 1
                 if stale >= settings.patience:
                     break
-        self.net.load_state_dict(kept)
+        if len(self.judged):
+            self.net.load_state_dict(kept)
         self.net.eval()
 
     def _batch(self, rows: Codes, rng: np.random.Generator) -> Batch:
@@ -107,20 +137,18 @@ class Trainer:
 
     def _judge(self) -> float:
         """Mean loss of held-out users' latest examples, against the same candidates at every look."""
-        if not len(self.judged):
-            return 0.0
         self.net.eval()
         total = 0.0
         fixed = np.random.default_rng(0)
         with torch.no_grad():
             for start in range(0, len(self.judged), self.settings.batch):
                 rows = self.judged[start : start + self.settings.batch]
-                total += float(self._loss(self._batch(rows, fixed))) * len(rows)
+                total += float(self._loss(self._batch(rows, fixed), self.feeds[-1])) * len(rows)
         return total / len(self.judged)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, feed: Feed) -> Tensor:
         """Cross entropy of the targets; in training, with the terms that the settings ask for."""
-        vectors, worth = self.net.items(self.feed(batch.products))
+        vectors, worth = self.net.items(feed(batch.products))
         loss = self._match(batch, vectors, worth)
         if not self.net.training:
             return loss
@@ -130,14 +158,15 @@ class Trainer:
             push = self.settings.adversarial * nn.functional.normalize(gradient, dim=1)
             loss = loss + self._match(batch, vectors + push.detach(), worth)
         if self.settings.contrast > 0:
-            loss = loss + self.settings.contrast * self._contrast(batch.candidates)
+            loss = loss + self.settings.contrast * self._contrast(batch.candidates, feed)
         return loss
 
     def _match(self, batch: Batch, vectors: Tensor, worth: Tensor) -> Tensor:
         device = vectors.device
         known = self.examples.history
         users = self.net.read(
-            batch.past, batch.products, vectors, torch.from_numpy(self.segments[known.user[batch.rows]] + 1).to(device)
+            batch.past, batch.products, vectors, self.profile[known.user[batch.rows]],
+            None if self.queries is None else self.queries.rows(batch.rows),
         )
         kind = torch.from_numpy(self.examples.kind[batch.rows]).to(device)
         of_kind = users[kind, torch.arange(len(batch.rows), device=device)]
@@ -163,13 +192,13 @@ class Trainer:
         hidden[np.arange(len(rows)), target] = False
         return hidden
 
-    def _contrast(self, candidates: Codes) -> Tensor:
+    def _contrast(self, candidates: Codes, feed: Feed) -> Tensor:
         """InfoNCE (van den Oord et al. 2018) between products as their content and as their behaviour shows them."""
-        rows = candidates[self.feed.inputs.behaviour[candidates] >= 0]
+        rows = candidates[feed.behaviour[candidates] >= 0]
         if len(rows) < 2:
-            return torch.zeros((), device=self.feed.device)
-        batch = self.feed(rows)
-        hidden = torch.zeros(len(rows), len(self.net.items.tokens), dtype=torch.bool, device=self.feed.device)
+            return torch.zeros((), device=feed.device)
+        batch = feed(rows)
+        hidden = torch.zeros(len(rows), len(self.net.items.tokens), dtype=torch.bool, device=feed.device)
         hidden[:, -1] = True
         content, _ = self.net.items(batch, hidden)
         behaviour, _ = self.net.items(batch, ~hidden)

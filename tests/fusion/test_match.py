@@ -55,6 +55,29 @@ def test_the_other_choices_learn_too(change, least):
     assert share_of_own_brand(users_of(made, items), items, BRAND, NEW, 2) > least
 
 
+def test_what_was_taken_less_than_least_has_no_vector_of_its_own(model):
+    count = np.bincount(HISTORY.item, minlength=len(ITEMS))
+    least = int(np.median(count))
+    model = MatchModel(SMALL.model_copy(update={"least": least}), QUICK.model_copy(update={"epochs": 2})).fit(
+        ITEMS, HISTORY, CONTENT, rng=1
+    )
+    shown, hidden = (model.item_vectors(ITEMS, CONTENT, hidden=names)[:, :-1] for names in ((), ("behaviour",)))
+    assert ((shown == hidden).all(axis=1) == (count < least)).all()
+
+
+def test_profiles_tell_of_users_without_a_past():
+    users = pd.DataFrame({"user_id": HISTORY.user_ids.ids, "club": [f"club {brand}" for brand in BRAND]})
+    made = MatchModel(SMALL, QUICK.model_copy(update={"together": 0.0})).fit(
+        ITEMS, HISTORY, CONTENT, users=users, rng=1
+    )
+    items = made.item_vectors(ITEMS, CONTENT)
+    silent = HISTORY.rows(HISTORY.user >= 50)
+    rows, some = np.arange(len(ITEMS)), np.arange(50)
+    told, untold = (made.user_vectors(silent, some, items, attributes=table) for table in (users, None))
+    assert share_of_own_brand(told, items, BRAND[:50], rows) > 0.8
+    assert share_of_own_brand(untold, items, BRAND[:50], rows) < 0.5
+
+
 def test_adversarial_training_changes_the_weights():
     short = QUICK.model_copy(update={"epochs": 1})
     plain = MatchModel(SMALL, short).fit(ITEMS, HISTORY, CONTENT, rng=1).item_vectors(ITEMS, CONTENT)
@@ -111,6 +134,17 @@ def test_contributions_sum_to_the_score(model):
     assert np.allclose(found.sum(axis=1), np.einsum("pd,pd->p", items[rows], users), atol=1e-4)
     no_picture = np.flatnonzero(~CONTENT["image"][1])[:3]
     assert np.allclose(token_contributions(model, ITEMS, CONTENT, no_picture, users[:3])["image"], 0, atol=1e-5)
+
+
+def test_one_user_is_enough_to_train():
+    """Nobody is held out then, and the last weights stay."""
+    history = History.of(ITEMS, EVENTS[EVENTS["user_id"] == EVENTS["user_id"].iloc[0]])
+    for seed in range(3):
+        made = MatchModel(SMALL, QUICK.model_copy(update={"held_out": 0.4})).fit(ITEMS, history, CONTENT, rng=seed)
+        assert made.losses_ == []
+        items = made.item_vectors(ITEMS, CONTENT)
+        best = np.argsort(-(made.user_vectors(history, np.array([0]), items) @ items.T)[0])
+        assert (best[:4] // SIZE == history.item[0] // SIZE).sum() >= 3  # chance: 1/6
 
 
 def test_refusals(model):

@@ -35,14 +35,14 @@ class Watch:
 class GraphSettings:
     layers: int = 2
     width: int = 64
-    learning_rate: float = 0.01
+    learning_rate: float = 0.03
     regularisation: float = 1e-3
     half_life: float | None = None
     """Days after which an interaction is drawn half as often to learn from; None: all alike."""
-    batch: int = 4096
-    epochs: int = 60
+    batch: int = 16_384
+    epochs: int = 100
     """At most so many."""
-    every: int = 2
+    every: int = 4
     """Epochs between looks at the watched users."""
     patience: int = 4
     """Looks without a new best before it stops; the best weights are kept."""

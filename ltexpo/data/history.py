@@ -1,6 +1,6 @@
 """Checked events → coded, timed interactions that every baseline is fitted on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,6 +101,11 @@ class History:
         return replace(
             self, user=self.user[keep], item=self.item[keep], day=self.day[keep], weight=self.weight[keep]
         )
+
+    def also(self, user_ids: Iterable[str]) -> "History":
+        """The same rows with further users, who have none."""
+        every = IdMap.of([*self.user_ids.ids, *user_ids])
+        return replace(self, user_ids=every, user=every.codes(self.user_ids.ids)[self.user])
 
     def seen(self) -> Csr:
         """CSR (U, I): 1 where the user interacted with the item."""

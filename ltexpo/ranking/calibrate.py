@@ -1,5 +1,6 @@
 """Blend scores + what happened → P(click | examined), rising with the score."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,20 @@ class Calibration:
         top, last = self.probability[-1], self.score[-1]
         beyond = np.maximum(scores - last, 0.0) / (abs(last) + 1.0)
         return np.asarray(inside + _ABOVE * min(top, 1 - top) * (1 - np.exp(-beyond)))
+
+
+def calibration_record(calibration: Calibration) -> dict[str, Any]:
+    """Plain values, JSON-ready."""
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(calibration).items()
+    }
+
+
+def calibration_from(record: Mapping[str, Any]) -> Calibration:
+    """The calibration that `calibration_record` wrote down."""
+    return Calibration(
+        np.array(record["score"]), np.array(record["probability"]), record["means"], record["pairs"], record["events"]
+    )
 
 
 def fit_calibration(

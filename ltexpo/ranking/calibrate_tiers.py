@@ -7,7 +7,7 @@ of the tail what only the head holds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from ltexpo.columns import Tier
-from ltexpo.ranking.calibrate import Calibration, fit_calibration
+from ltexpo.ranking.calibrate import Calibration, calibration_from, calibration_record, fit_calibration
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,6 +84,32 @@ class TierCalibration:
                 for name, curve in ((Tier.Head, self.head), (Tier.Tail, self.tail), (Tier.New, self.new))
             },
         }
+
+
+def tiers_record(calibration: TierCalibration) -> dict[str, Any]:
+    """Plain values, JSON-ready."""
+    def curve(one: Map, before: Map, name: str) -> Any:
+        if isinstance(one, Shrunken):
+            return {"of": name, "shift": one.shift, "slope": one.slope}
+        return name if one is before else calibration_record(cast(Calibration, one))
+
+    head, tail = calibration.head, calibration.tail
+    return {
+        "head": calibration_record(head), "tail": curve(tail, head, "head"),
+        "new": curve(calibration.new, tail, "tail"), "means": calibration.means, "events": dict(calibration.events),
+    }
+
+
+def tiers_from(record: Mapping[str, Any]) -> TierCalibration:
+    """The calibration that `tiers_record` wrote down."""
+    def curve(given: Any, before: Map) -> Map:
+        if given in ("head", "tail"):
+            return before
+        return Shrunken(before, given["shift"], given["slope"]) if "of" in given else calibration_from(given)
+
+    head = calibration_from(record["head"])
+    tail = curve(record["tail"], head)
+    return TierCalibration(head, tail, curve(record["new"], tail), record["means"], record["events"])
 
 
 def same_for_all(calibration: Calibration) -> TierCalibration:

@@ -1,7 +1,7 @@
 """Settings → the components that take part, and which were left out and why."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -39,23 +39,30 @@ class ComponentSettings(Settings):
     """Linear autoencoder."""
 
 
+SCORERS: Mapping[str, Callable[[Any], Scorer]] = {
+    scorer.name: scorer for scorer in (Popularity, Repeat, Cooccurrence, Content, Taste, Ease)
+}
+"""In the order in which they are blended."""
+
+
+def components_named(settings: ComponentSettings, names: Iterable[str]) -> list[Scorer]:
+    """New scorers, not fitted."""
+    return [SCORERS[name](getattr(settings, name)) for name in names]
+
+
 def choose_components(
     settings: ComponentSettings, *, taken_items: int, exclude_seen: bool
-) -> tuple[list[Scorer], dict[str, str]]:
-    """The components to fit, popularity first, and name → reason for those that are left out.
+) -> tuple[list[str], dict[str, str]]:
+    """Names of the components to fit, popularity first, and name → reason for those that are left out.
 
     `taken_items` is how many items have interactions. Raises `ConfigError` when a named one cannot take part.
     """
-    every: Sequence[Scorer] = (
-        Popularity(settings.popularity), Repeat(settings.repeat), Cooccurrence(settings.cooccurrence),
-        Content(settings.content), Taste(settings.taste), Ease(settings.ease),
-    )
     left_out: dict[str, str] = {}
     if settings.components is not None:
         if exclude_seen and "repeat" in settings.components:
             raise ConfigError("components names 'repeat', but exclude_seen leaves it nothing. Drop one of the two.")
         wanted = {"popularity", *settings.components}
-        left_out = {scorer.name: "not named in components" for scorer in every if scorer.name not in wanted}
+        left_out = {name: "not named in components" for name in SCORERS if name not in wanted}
     else:
         if exclude_seen:
             left_out["repeat"] = "exclude_seen leaves it nothing"
@@ -63,4 +70,4 @@ def choose_components(
             left_out["ease"] = (
                 f"{taken_items:,} items have interactions, more than auto_ease_items = {settings.auto_ease_items:,}"
             )
-    return [scorer for scorer in every if scorer.name not in left_out], left_out
+    return [name for name in SCORERS if name not in left_out], left_out

@@ -35,6 +35,31 @@ def with_tail(
     return csr(every.multiply(kept > 0))
 
 
+def best_with_tail(
+    user: npt.NDArray[np.int64], item: npt.NDArray[np.int64], score: npt.NDArray[np.float64],
+    in_tail: npt.NDArray[np.bool_], *, k: int, share: float,
+) -> npt.NDArray[np.int64]:
+    """Rows of each user's `k` best candidates, among them the ⌊share · k⌋ best of the tail: by user, best first.
+
+    All (n,); ties go to the lower item code.
+    """
+    order = np.lexsort((item, -score, user))
+    of, tail = user[order], in_tail[order]
+    place_in_tail = _running(of, tail)
+    first = tail & (place_in_tail <= int(share * k))
+    # The tail's best come before all others, so that they are among the first k whatever their score.
+    again = np.lexsort((np.arange(len(of)), ~first, of))
+    kept = again[_running(of[again], np.ones(len(of), dtype=bool)) <= k]
+    return order[np.sort(kept)]
+
+
+def _running(user: npt.NDArray[np.int64], counted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """How many of the rows up to each one of the same user are `counted`; rows are sorted by user."""
+    total = np.cumsum(counted)
+    start = np.searchsorted(user, user)
+    return np.asarray(total - np.where(start > 0, total[start - 1], 0))
+
+
 def _diagonal(mask: npt.NDArray[np.bool_]) -> Csr:
     at = np.flatnonzero(mask)
     return csr((np.ones(len(at), dtype=np.float32), (at, at)), shape=(len(mask), len(mask)))

@@ -14,6 +14,7 @@ from ltexpo.data.history import History
 from ltexpo.errors import TableError
 from ltexpo.ranking.blend import Blend, mixed
 from ltexpo.ranking.item_features import ItemFeatureSettings, item_features
+from ltexpo.ranking.matching import Matcher
 from ltexpo.ranking.pair_features import Latest, PairFeatureSettings, pair_features
 from ltexpo.ranking.pool import PoolSettings, candidate_pool
 from ltexpo.sparse import Csr, csr
@@ -63,15 +64,18 @@ class CandidateFeatures:
     - `r_alike`: place by likeness and demand among tail or new items (NaN: not reached);
     - `u_count`, `u_days`, `u_last`, `u_since`: the user's interactions, days with any, interactions of the last such
       day, days from it to the end of history;
-    - `p_price`: log price over the user's mean log price, where items have prices.
+    - `p_price`: log price over the user's mean log price, where items have prices;
+    - `m_match`, `m_worth`: log P(item | user) of the match model, and what it says of the item alone.
 
     Fitted: `item_` (I, ·) item features, `tier_`, `demand_` (I,).
     """
 
     def __init__(
-        self, blend: Blend, settings: FeatureSettings | None = None, *, vectors: Vectors | None = None
+        self, blend: Blend, settings: FeatureSettings | None = None, *, vectors: Vectors | None = None,
+        matcher: Matcher | None = None,
     ) -> None:
         self.blend, self.settings, self.vectors = blend, settings or FeatureSettings(), dict(vectors or {})
+        self.matcher = matcher
 
     def fit(
         self, history: History, items: pd.DataFrame, tier: npt.NDArray[np.object_], *,
@@ -102,16 +106,25 @@ class CandidateFeatures:
         self.blend.adopt(history)
         return self
 
-    def table(self, users: npt.NDArray[np.int64], *, skip: Csr | None = None) -> Candidates:
-        """Candidates of `users` (B,) codes with a history; nothing stored in `skip` (B, I) is among them."""
+    def table(
+        self, users: npt.NDArray[np.int64], *, skip: Csr | None = None, pairs: Csr | None = None
+    ) -> Candidates:
+        """Candidates of `users` (B,) codes; nothing stored in `skip` (B, I) is among them.
+
+        With `pairs` (B, I) these are judged in place of candidates: what was shown, for one.
+        """
         history, pair = self.history_, self.settings.pair
         latest = Latest.of(history, users, pair)
         parts = self.blend.parts(users, skip=skip)
+        n = 0 if pairs is not None else self.settings.pool.matched
+        matched = None if self.matcher is None else self.matcher.match(history, users, self.tier_, n)
         pool = candidate_pool(
-            parts, latest, self.demand_, self.tier_, self.settings.pool, vectors=self.vectors, skip=skip
+            parts, latest, self.demand_, self.tier_, self.settings.pool, vectors=self.vectors,
+            matched=None if matched is None else matched.best, skip=skip,
         )
-        user = np.repeat(np.arange(len(users)), np.diff(pool.pairs.indptr))
-        item = pool.pairs.indices.astype(np.int64)
+        pairs = pool.pairs if pairs is None else csr(pairs).sorted_indices()
+        user = np.repeat(np.arange(len(users)), np.diff(pairs.indptr))
+        item = pairs.indices.astype(np.int64)
         columns: dict[str, npt.NDArray[np.floating]] = {}
         for name, part in parts.items():
             columns[f"s_{name}"] = at_pairs(part, user, item)
@@ -124,10 +137,12 @@ class CandidateFeatures:
         columns |= {name: values[user] for name, values in _user_features(history, users).items()}
         if "price" in self.items_.columns:
             columns["p_price"] = _price_fit(self.items_["price"].to_numpy(dtype=float), latest, user, item)
+        if matched is not None:
+            columns["m_match"], columns["m_worth"] = matched.score(user, item), matched.items[item, -1]
         own = pd.DataFrame({name: np.asarray(values, dtype=np.float32) for name, values in columns.items()})
         of_item = pd.DataFrame({name: self.item_[name].to_numpy()[item] for name in self.item_.columns})
         of_pair = pair_features(
-            latest, pool.pairs, self.items_, vectors=self.vectors, columns=self.settings.item.heat_columns,
+            latest, pairs, self.items_, vectors=self.vectors, columns=self.settings.item.heat_columns,
             order=bool(self.settings.item.order_windows),
         )
         return Candidates(user, item, pd.concat([own, of_item, of_pair], axis=1))
@@ -166,7 +181,7 @@ def _user_features(history: History, users: npt.NDArray[np.int64]) -> dict[str, 
         "u_count": np.bincount(history.user, minlength=n)[users].astype(np.float32),
         "u_days": np.bincount(history.user[starts_day], minlength=n)[users].astype(np.float32),
         "u_last": np.bincount(history.user[on_last], minlength=n)[users].astype(np.float32),
-        "u_since": (history.now - latest[users]).astype(np.float32),
+        "u_since": np.where(np.isfinite(latest[users]), history.now - latest[users], np.nan).astype(np.float32),
     }
 
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from ltexpo.config import Settings
 from ltexpo.errors import ColumnError, ConfigError, TableError
-from ltexpo.ranking.calibrate import Calibration, fit_calibration
+from ltexpo.ranking.calibrate import Calibration, calibration_from, calibration_record, fit_calibration
 
 _CONFIG = "config.json"
 
@@ -197,20 +197,6 @@ class Gbm:
                 "Make the table with the settings that the ranker was trained with."
             )
         return features[self.features_].to_numpy(dtype=np.float32)
-
-
-def calibration_record(calibration: Calibration) -> dict[str, Any]:
-    """Plain values, JSON-ready."""
-    return {
-        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(calibration).items()
-    }
-
-
-def calibration_from(record: Mapping[str, Any]) -> Calibration:
-    """The calibration that `calibration_record` wrote down."""
-    return Calibration(
-        np.array(record["score"]), np.array(record["probability"]), record["means"], record["pairs"], record["events"]
-    )
 
 
 def _boost(

@@ -28,6 +28,9 @@ class PoolSettings(Settings):
     """The same for new items."""
     alike: float = Field(8.0, ge=0)
     """Weight of the cosine, averaged over the kinds of vectors, against the logarithm of demand."""
+    matched: int = Field(50, ge=0)
+    """The so many items of each tier (head, tail, new) that the match model likes best for the user, where there is
+    one."""
     likely: int = Field(20_000, ge=1)
     """Only so many items of a tier, those with the largest demand, are compared with each user's."""
 
@@ -44,9 +47,11 @@ class Pool:
 
 def candidate_pool(
     parts: Mapping[str, Csr], latest: Latest, demand: npt.NDArray[np.floating], tier: npt.NDArray[np.object_],
-    settings: PoolSettings, *, vectors: Mapping[str, npt.NDArray[np.float32]] | None = None, skip: Csr | None = None,
+    settings: PoolSettings, *, vectors: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    matched: Csr | None = None, skip: Csr | None = None,
 ) -> Pool:
-    """The union of each component's best, the most demanded, and the tail and new items most like the user's.
+    """The union of each component's best, the most demanded, the tail and new items most like the user's, and those
+    that are `matched` (B, I).
 
     parts: name → CSR (B, I); demand (I,): expected interactions of each item, positive; tier (I,); vectors: name →
     (I, d), rows of length 1, or 0 where the item has none. Nothing stored in `skip` (B, I) is in it. Tail and new
@@ -68,6 +73,8 @@ def candidate_pool(
             if len(likely) and n:
                 ranks = ranks + _most_alike(latest, likely, demand, vectors, settings.alike, n)
     pairs = csr(pairs + everyone + (ranks > 0).astype(np.float32))
+    if matched is not None:
+        pairs = csr(pairs + matched)
     if skip is not None:
         pairs = csr(pairs - pairs.multiply(skip > 0))
         pairs.eliminate_zeros()

@@ -7,7 +7,7 @@ the two sums is calibrated on what the boosters did not see.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,9 +19,11 @@ from scipy.special import expit
 
 from ltexpo.config import Settings
 from ltexpo.errors import ConfigError, TableError
-from ltexpo.ranking.calibrate import fit_calibration
-from ltexpo.ranking.gbm import Gbm, GbmSettings, calibration_from, calibration_record
+from ltexpo.ranking.calibrate import calibration_from, calibration_record, fit_calibration
+from ltexpo.ranking.features import Candidates
+from ltexpo.ranking.gbm import Gbm, GbmSettings
 from ltexpo.ranking.rolling import LabelDay
+from ltexpo.ranking.scores import Scores
 
 _CONFIG = "config.json"
 _PARTS = ("click", "order", "tail")
@@ -86,22 +88,25 @@ class Ranker:
         )
         return self
 
-    def score(self, features: pd.DataFrame, in_tail: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """P(taken) of each candidate (n,); `in_tail` (n,) as `Candidates.in_tail` gives it.
+    def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:
+        """P(taken) of each candidate (n,); `tier` (I,) of the products.
 
         What a user has already is left to the first two models even in the tail: a cut basket holds nothing twice, so
         that `tail` would learn that nobody buys again.
         """
-        click, order, tail = (model.raw(features) for model in (self.click_, self.order_, self.tail_))
-        return self._calibrated(self._sums(click, order, tail, in_tail), in_tail)
+        in_tail = candidates.in_tail(tier)
+        click, order, tail = (model.raw_each(candidates.features) for model in (self.click_, self.order_, self.tail_))
+        return Scores.of(lambda raw: self._calibrated(raw, in_tail), self._sums(click, order, tail, in_tail))
 
-    def score_std(self, features: pd.DataFrame, in_tail: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """Standard deviation (n,) of `score` over the boosters."""
-        each = zip(*(model.raw_each(features) for model in (self.click_, self.order_, self.tail_)), strict=True)
-        scores = [
-            self._calibrated(self._sums(click, order, tail, in_tail), in_tail) for click, order, tail in each
-        ]
-        return np.asarray(np.std(scores, axis=0, ddof=1))
+    def contributions(
+        self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]
+    ) -> pd.DataFrame:
+        """What each part adds to the log-odds of each candidate before calibration: see `Gbm.contributions`."""
+        click, order, tail = (
+            model.contributions(candidates.features, parts) for model in (self.click_, self.order_, self.tail_)
+        )
+        second = tail.mul(candidates.in_tail(tier).astype(float), axis=0)
+        return click.add(self.settings.order_weight * order, fill_value=0.0).add(second, fill_value=0.0)
 
     def save(self, folder: Path) -> None:
         """Write config.json and a folder of each model into `folder`."""

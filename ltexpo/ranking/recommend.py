@@ -1,5 +1,7 @@
 """Dataset → every user's candidates, scored with P(click | examined)."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from ltexpo.errors import ConfigError, SplitError
 from ltexpo.ranking.blend import POPULARITY_FLOOR, Blend, choose_weights
 from ltexpo.ranking.calibrate import Calibration
 from ltexpo.ranking.calibrate_tiers import TierCalibration, same_for_all
-from ltexpo.ranking.components import choose_components
+from ltexpo.ranking.components import choose_components, components_named
 from ltexpo.ranking.holdout import hold_out
 from ltexpo.ranking.recommender import Recommendation, Recommender
 from ltexpo.ranking.settings import RecommendSettings
@@ -36,17 +38,45 @@ def fit_recommender(
     dataset: Dataset, settings: RecommendSettings, rng: int | np.random.Generator = 0
 ) -> Recommender:
     """Choose weights and calibrate on the validation period, then fit every component on all training events."""
-    rng = np.random.default_rng(rng)
-    events = _training_events(dataset, settings)
+    events = training_events(dataset, settings)
+    chosen = choose_blend(dataset.items, events, settings, np.random.default_rng(rng))
     history = History.of(dataset.items, events, event_weights=settings.event_weights)
     items = history.in_code_order(dataset.items)
-    scorers, left_out = choose_components(
-        settings, taken_items=len(np.unique(history.item)), exclude_seen=settings.exclude_seen
-    )
-    names = [scorer.name for scorer in scorers]
-    weights = None if settings.weights is None else _given_weights(settings.weights, names)
-    pool = max(settings.pool, settings.k)
+    blend = chosen.blend().fit(history, items)
+    tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
+    return Recommender(dataset, settings, history, blend, chosen.calibration, tier, chosen.report)
 
+
+@dataclass(frozen=True)
+class ChosenBlend:
+    """Which components take part, how much each weighs, and what its scores mean."""
+
+    settings: RecommendSettings
+    names: tuple[str, ...]
+    weights: dict[str, float]
+    calibration: TierCalibration
+    report: dict[str, Any]
+    """weights, validation (component → ndcg, recall, map), calibration, left_out: plain values, JSON-ready."""
+
+    def blend(self) -> Blend:
+        """A new one, not fitted."""
+        return make_blend(self.settings, self.names, self.weights)
+
+
+def make_blend(settings: RecommendSettings, names: Iterable[str], weights: Mapping[str, float]) -> Blend:
+    """A blend of the components `names`, not fitted."""
+    return Blend(components_named(settings, names), weights, pool=max(settings.pool, settings.k))
+
+
+def choose_blend(
+    items: pd.DataFrame, events: pd.DataFrame, settings: RecommendSettings, rng: np.random.Generator
+) -> ChosenBlend:
+    """Components that suit the training `events`; weights and calibration from their last part."""
+    acted = events[events[Columns.Event].map(settings.event_weights).fillna(0.0) > 0]
+    names, left_out = choose_components(
+        settings, taken_items=acted[Columns.Item].nunique(), exclude_seen=settings.exclude_seen
+    )
+    weights = None if settings.weights is None else _given_weights(settings.weights, names)
     try:
         holdout = hold_out(events, settings.event_weights, days=settings.validation_days, rng=rng)
     except SplitError:
@@ -56,7 +86,7 @@ def fit_recommender(
     report: dict[str, Any] = {"validation": {}, "validation_period": "none", "validation_users": 0}
     calibration = None
     if holdout is not None:
-        trial = Trial.of(dataset.items, settings, holdout, Blend(scorers, dict.fromkeys(names, 0.0), pool=pool), rng)
+        trial = Trial.of(items, settings, holdout, make_blend(settings, names, dict.fromkeys(names, 0.0)), rng)
         validation = trial.validation(settings.validation_k)
         weights = weights or choose_weights(validation)
         judged = {name: validation.judge_part(name) for name in names}
@@ -72,11 +102,8 @@ def fit_recommender(
         raise ConfigError("weights are neither given nor can be chosen. Give 'weights'.")
     if calibration is None:
         calibration = _uncalibrated()
-    blend = Blend(scorers, weights, pool=pool).fit(history, items)
-    tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
-    return Recommender(dataset, settings, history, blend, calibration, tier, {
-        "weights": weights, **report, "left_out": left_out, "calibration": calibration.report(),
-    })
+    report = {"weights": weights, **report, "left_out": left_out, "calibration": calibration.report()}
+    return ChosenBlend(settings, tuple(names), weights, calibration, report)
 
 
 def _uncalibrated() -> TierCalibration:
@@ -85,7 +112,8 @@ def _uncalibrated() -> TierCalibration:
     ))
 
 
-def _training_events(dataset: Dataset, settings: RecommendSettings) -> pd.DataFrame:
+def training_events(dataset: Dataset, settings: RecommendSettings) -> pd.DataFrame:
+    """Events before `settings.until`; raises `SplitError` when there is none."""
     events = dataset.require_events("'recommend'")
     if settings.until is None:
         return events

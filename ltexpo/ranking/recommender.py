@@ -67,7 +67,9 @@ class Recommender:
 
     def recommend(self, user_ids: "pd.Index[Any] | None" = None, *, part: str | None = None) -> Recommendation:
         """Lists of `user_ids` (none: as the settings say), by the blend or by the one component named `part`."""
-        wanted = IdMap.of(self._users() if user_ids is None else user_ids).ids
+        wanted = IdMap.of(
+            wanted_users(self.dataset, self.history, self.settings) if user_ids is None else user_ids
+        ).ids
         codes = self.history.user_ids.codes_or_missing(wanted)
         starts = range(0, len(wanted), _USERS_AT_ONCE)
         blocks = list(track(self._blocks(wanted, codes, starts, part), "candidates", total=len(starts)))
@@ -86,14 +88,6 @@ class Recommender:
             f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()),
         }
         return Recommendation(candidates, {**self.report, "counts": counts})
-
-    def _users(self) -> "pd.Index[Any]":
-        if self.settings.users_file is not None:
-            return _listed_users(self.settings.users_file)
-        if self.settings.users == "known":
-            return self.history.user_ids.ids
-        tables = [table for table in (self.dataset.events, self.dataset.users) if table is not None]
-        return IdMap.of(pd.concat([table[Columns.User] for table in tables])).ids
 
     def _blocks(
         self, wanted: "pd.Index[Any]", codes: npt.NDArray[np.int64], starts: range, part: str | None
@@ -124,6 +118,16 @@ class Recommender:
 
     def _cold_weight(self, part: str | None) -> float:
         return float(self.blend.weights["popularity"]) if part is None else 1.0
+
+
+def wanted_users(dataset: Dataset, history: History, settings: RecommendSettings) -> "pd.Index[Any]":
+    """Whom the settings ask lists for."""
+    if settings.users_file is not None:
+        return _listed_users(settings.users_file)
+    if settings.users == "known":
+        return history.user_ids.ids
+    tables = [table for table in (dataset.events, dataset.users) if table is not None]
+    return IdMap.of(pd.concat([table[Columns.User] for table in tables])).ids
 
 
 def _entries(scores: Csr) -> tuple[npt.NDArray[Any], ...]:

@@ -1,9 +1,10 @@
 """Training events → past days, each with the candidates, features and outcomes that the ranker learns from.
 
-For each of the last days, everything is made from the days before it alone, as on the day that is asked for.
+For each of the last days, everything is made from the days before it alone, as on the day that is asked for. Where
+impressions are logged, the outcomes are those of what was shown; else of candidates, which users took or did not take.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from ltexpo.ranking.demand import DemandDay, DemandSettings, fit_demand
 from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettings, Vectors
 from ltexpo.ranking.gbm import Gbm
 from ltexpo.ranking.item_features import item_features
+from ltexpo.ranking.matching import Matcher
+from ltexpo.ranking.shown import Shown
 from ltexpo.sparse import Csr, csr
 
 
@@ -34,6 +37,8 @@ class RollingSettings(Settings):
     """The last so many days; fewer where too few users come back."""
     min_users: int = Field(100, ge=1)
     """A day with fewer returning users is left out, and so is what lies before it."""
+    min_clicks: int = Field(500, ge=1)
+    """With so many clicks on impressions of these days, the ranker learns from impressions."""
     max_users: int = Field(5000, ge=1)
     """At most this many users of a day are drawn."""
     max_baskets: int = Field(3000, ge=0)
@@ -59,6 +64,10 @@ class LabelDay:
     """(B, I): all that the users took, candidates or not."""
     tier: npt.NDArray[np.object_]
     """(I,) before the day."""
+    examined: npt.NDArray[np.float64] | None = None
+    """(n,) where candidates are what was shown: the probability that the user looked at it on that day."""
+    propensity: npt.NDArray[np.float64] | None = None
+    """(n,) where it was logged: of having been shown where it was."""
 
     @property
     def group(self) -> npt.NDArray[np.object_]:
@@ -73,15 +82,13 @@ class LabelDay:
 
 @dataclass(frozen=True)
 class Rolled:
-    """The past days, what they say about demand, and the features as of now."""
+    """The past days, and what they say about demand."""
 
     days: list[LabelDay]
     """Users who came back, oldest day first."""
     baskets: list[LabelDay]
     """Users whose basket of the day was cut in two (see `baskets`)."""
     demand: Gbm
-    now: CandidateFeatures
-    """Fitted on all training events."""
 
 
 @dataclass(frozen=True)
@@ -89,71 +96,123 @@ class _Past:
     day: pd.Timestamp
     history: History
     on_day: pd.DataFrame
+    visited: History
+    """The same with everybody who was shown something on the day."""
+    shown: Shown | None
     tier: npt.NDArray[np.object_]
     known: pd.DataFrame
     taken: npt.NDArray[np.int64]
 
 
+def label_dates(
+    events: pd.DataFrame, settings: RollingSettings, event_weights: Mapping[str, float]
+) -> list[pd.Timestamp]:
+    """The days that the ranker learns from, oldest first: whatever feeds it may have seen only what lies before them.
+
+    Raises `SplitError` when no day has `min_users` returning users.
+    """
+    acted = _acted(events, event_weights)
+    dates = acted[Columns.Timestamp].dt.floor("D")
+    first = acted.groupby(Columns.User)[Columns.Timestamp].min().dt.floor("D")
+    found: list[pd.Timestamp] = []
+    for day in sorted(dates.unique(), reverse=True)[: settings.days]:
+        users = acted.loc[dates == day, Columns.User].unique()
+        if int((first.reindex(users) < day).sum()) < settings.min_users:
+            break
+        found.append(day)
+    if not found:
+        raise SplitError(
+            f"on the last day of training fewer than {settings.min_users} users come back, so the ranker has nothing "
+            "to learn from. Lower rolling.min_users or use the blend."
+        )
+    return found[::-1]
+
+
 def roll(
     items: pd.DataFrame, events: pd.DataFrame, make_blend: Callable[[], Blend], *, features: FeatureSettings,
     settings: RollingSettings, event_weights: dict[str, float], tail: TailSpec, vectors: Vectors | None = None,
-    exclude_seen: bool = False, rng: int | np.random.Generator = 0,
+    matcher: Matcher | None = None, attention: str | tuple[float, ...] = "log2", exclude_seen: bool = False,
+    rng: int | np.random.Generator = 0,
 ) -> Rolled:
-    """Make label days from `events` (training events only), learn demand from them, and fit the features as of now.
+    """Make label days from `events` (training events only), and learn demand from them.
 
     `make_blend` gives a new blend for each fit; `vectors` (name → (I, d)) are in the order of sorted item ids, which
-    is that of every history's item codes. Raises `SplitError` when no day has `min_users` returning users.
+    is that of every history's item codes. Vectors and `matcher` may have learnt from events before `label_dates` only.
+    `attention` is what impressions were looked at with. Raises `SplitError`: see `label_dates`.
     """
     rng = np.random.default_rng(rng)
-    acted = events[events[Columns.Event].map(event_weights).fillna(0.0) > 0]
-    past = _past_days(items, acted, features, settings, event_weights, tail, vectors)
-    now = History.of(items, acted, event_weights=event_weights)
-    items = now.in_code_order(items)
+    past = _past_days(items, events, features, settings, event_weights, tail, vectors, attention)
+    items = past[0].history.in_code_order(items)
     family = _family(items, settings.family_column)
     demand = fit_demand([DemandDay(one.known, one.taken.astype(float)) for one in past], family, settings.demand, rng)
+    clicks = sum(int(one.shown.clicked.sum()) for one in past if one.shown is not None)
     days, baskets = [], []
     for one in track(past, "label days", total=len(past)):
-        made = CandidateFeatures(make_blend(), features, vectors=vectors).fit(
+        made = CandidateFeatures(make_blend(), features, vectors=vectors, matcher=matcher).fit(
             one.history, items, one.tier, known=one.known, demand=demand.score_unseen(one.known, family)
         )
+        if clicks >= settings.min_clicks:
+            if one.shown is not None:
+                days.append(_shown_day(one, one.shown, made, settings.max_users, rng))
+            continue
         days.append(_label_day(one, made, settings.max_users, exclude_seen, rng))
         cut = cut_baskets(one.history, one.on_day, max_users=settings.max_baskets, rng=rng)
         if cut is not None and settings.max_baskets:
             baskets.append(_labelled(one, made.adopt(cut.history), np.arange(cut.history.n_users), cut.wanted,
                                      cut.history, exclude_seen))
-    known = item_features(now, items, features.item, vectors=vectors)
-    tier = tail.assign(items, acted)[Columns.Tier].to_numpy(dtype=object)
-    latest = CandidateFeatures(make_blend(), features, vectors=vectors).fit(
-        now, items, tier, known=known, demand=demand.score(known)
-    )
-    return Rolled(days, baskets, demand, latest)
+    return Rolled(days, baskets, demand)
+
+
+def _acted(events: pd.DataFrame, event_weights: Mapping[str, float]) -> pd.DataFrame:
+    return events[events[Columns.Event].map(event_weights).fillna(0.0) > 0]
 
 
 def _past_days(
-    items: pd.DataFrame, acted: pd.DataFrame, features: FeatureSettings, settings: RollingSettings,
-    event_weights: dict[str, float], tail: TailSpec, vectors: Vectors | None,
+    items: pd.DataFrame, events: pd.DataFrame, features: FeatureSettings, settings: RollingSettings,
+    event_weights: dict[str, float], tail: TailSpec, vectors: Vectors | None, attention: str | tuple[float, ...],
 ) -> list[_Past]:
-    dates = acted[Columns.Timestamp].dt.floor("D")
+    acted = _acted(events, event_weights)
+    dates, every = (table[Columns.Timestamp].dt.floor("D") for table in (acted, events))
     past: list[_Past] = []
-    for day in sorted(dates.unique(), reverse=True)[: settings.days]:
+    for day in label_dates(events, settings, event_weights):
         earlier, on_day = acted[dates < day], acted[dates == day]
-        later = on_day[on_day[Columns.User].isin(earlier[Columns.User])]
-        if later[Columns.User].nunique() < settings.min_users:
-            break
         history = History.of(items, earlier, event_weights=event_weights)
         ordered = history.in_code_order(items)
         pairs = on_day.drop_duplicates([Columns.User, Columns.Item])
+        taken = np.bincount(history.item_ids.codes(pairs[Columns.Item]), minlength=history.n_items)
+        visits = events[every == day]
+        visited = history.also(visits[Columns.User].unique())
         past.append(_Past(
-            day, history, on_day, tail.assign(ordered, earlier)[Columns.Tier].to_numpy(dtype=object),
-            item_features(history, ordered, features.item, vectors=vectors),
-            np.bincount(history.item_ids.codes(pairs[Columns.Item]), minlength=history.n_items),
+            day, history, on_day, visited, Shown.of(visits, visited, attention),
+            tail.assign(ordered, earlier)[Columns.Tier].to_numpy(dtype=object),
+            item_features(history, ordered, features.item, vectors=vectors), taken,
         ))
-    if not past:
-        raise SplitError(
-            f"on the last day of training fewer than {settings.min_users} users come back, so the ranker has nothing "
-            "to learn from. Lower rolling.min_users or use the blend."
-        )
-    return past[::-1]
+    return past
+
+
+def _shown_day(
+    past: _Past, shown: Shown, made: CandidateFeatures, max_users: int, rng: np.random.Generator
+) -> LabelDay:
+    """What users were shown, newcomers among them; a product that a user was shown several times is one row."""
+    users = np.unique(shown.user)
+    if len(users) > max_users:
+        users = np.sort(rng.choice(users, max_users, replace=False))
+    shown = shown.of_users(users)
+    n_items = past.visited.n_items
+    key, row = np.unique(np.searchsorted(users, shown.user) * n_items + shown.item, return_inverse=True)
+    user, item = np.divmod(key, n_items)
+    unseen, clicked = np.ones(len(key)), np.zeros(len(key), dtype=np.int8)
+    np.multiply.at(unseen, row, 1 - shown.examined)
+    np.maximum.at(clicked, row, shown.clicked.astype(np.int8))
+    chance = None if shown.propensity is None else np.bincount(row, weights=shown.propensity) / np.bincount(row)
+    shape = (len(users), n_items)
+    pairs = csr((np.ones(len(key), dtype=np.float32), (user, item)), shape=shape)
+    wanted = csr((clicked[clicked > 0].astype(np.float32), (user[clicked > 0], item[clicked > 0])), shape=shape)
+    candidates = made.adopt(past.visited).table(users, pairs=pairs)
+    return LabelDay(
+        past.day, past.visited.user_ids.ids[users], candidates, clicked, wanted, past.tier,
+        examined=1 - unseen, propensity=chance,
+    )
 
 
 def _label_day(

@@ -7,14 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ltexpo.columns import Columns, EventKind, Tier
+from ltexpo.columns import Columns, Tier
 from ltexpo.data.history import History
-from ltexpo.metrics.attention import attention_weights
 from ltexpo.ranking.blend import Blend, Validation, mixed
+from ltexpo.ranking.calibrate_shown import calibrate_shown
 from ltexpo.ranking.calibrate_tiers import TierCalibration, fit_tiers
 from ltexpo.ranking.explore import scored, with_tail
 from ltexpo.ranking.holdout import Holdout
 from ltexpo.ranking.settings import RecommendSettings
+from ltexpo.ranking.shown import Shown
 from ltexpo.sparse import Csr, csr, top_rows
 
 
@@ -73,38 +74,16 @@ class Trial:
         self, weights: dict[str, float], attention: str | tuple[float, ...]
     ) -> TierCalibration | None:
         """Of all impressions that the components reach: too few are of what would be a candidate."""
-        later = self.later
-        if Columns.Rank not in later.columns or Columns.Request not in later.columns:
+        shown = Shown.of(self.later, self.history, attention)
+        if shown is None:
             return None
-        shown = later[(later[Columns.Event] == EventKind.Impression) & later[Columns.Rank].notna()]
-        shown = shown.drop_duplicates([Columns.Request, Columns.Item])
-        if shown.empty:
-            return None
-        users = _drawn(
-            np.unique(self.history.user_ids.codes(shown[Columns.User])), self.settings.validation_users, self.rng
-        )
-        code = self.history.user_ids.codes(shown[Columns.User])
-        shown, code = shown[np.isin(code, users)], code[np.isin(code, users)]
+        users = _drawn(np.unique(shown.user), self.settings.validation_users, self.rng)
+        shown = shown.of_users(users)
         skip = self.history.seen()[users] if self.settings.exclude_seen else None
         parts = self.blend.parts(users, skip=skip)
         scores = scored(parts, weights, self._in_tail()) if self.settings.explore else mixed(parts, weights)
-        item = self.history.item_ids.codes(shown[Columns.Item])
-        score = np.asarray(scores[np.searchsorted(users, code), item]).ravel()
-        pair = [Columns.Request, Columns.Item]
-        clicks = later.loc[later[Columns.Event] == EventKind.Click, pair]
-        clicked = pd.MultiIndex.from_frame(shown[pair]).isin(pd.MultiIndex.from_frame(clicks))
-        rank = shown[Columns.Rank].to_numpy(dtype=np.int64)
-        examined = np.maximum(attention_weights(attention, int(rank.max()))[rank - 1], 1e-6)
-        propensity = _propensity(shown)
-        met = score > 0
-        tier = self.tier[item]
-        return fit_tiers(
-            score[met], clicked[met], tier[met], attention=examined[met],
-            propensity=None if propensity is None else propensity[met],
-            prior={Tier.New: _ratio(clicked, examined, tier)},
-            means="P(click | examined) by tier, from logged impressions under the position-based model"
-            + ("" if propensity is None else ", weighted by inverse propensity"),
-        )
+        score = np.asarray(scores[np.searchsorted(users, shown.user), shown.item]).ravel()
+        return calibrate_shown(score, shown, self.tier[shown.item], usable=score > 0)
 
     def _from_interactions(self, weights: dict[str, float]) -> TierCalibration | None:
         share, k = self.settings.explore, self.settings.k
@@ -121,26 +100,6 @@ class Trial:
 
     def _in_tail(self) -> npt.NDArray[np.bool_]:
         return np.asarray(self.tier != Tier.Head)
-
-
-def _propensity(shown: pd.DataFrame) -> npt.NDArray[np.float64] | None:
-    """Of every impression; None where one lacks it, as a part of them would stand for an unknown part."""
-    if Columns.Propensity not in shown.columns:
-        return None
-    propensity = shown[Columns.Propensity].to_numpy(dtype=np.float64)
-    return propensity if bool((propensity > 0).all()) else None
-
-
-def _ratio(
-    clicked: npt.NDArray[np.bool_], examined: npt.NDArray[np.float64], tier: npt.NDArray[np.object_]
-) -> float:
-    """How much less new products are clicked than tail products over all impressions, candidates or not; at most 1."""
-    rates = {}
-    for name in (Tier.Tail, Tier.New):
-        here = tier == name
-        # Ten examinations at one in ten keep a tier that was hardly shown from saying much.
-        rates[name] = (clicked[here].sum() + 1.0) / (examined[here].sum() + 10.0)
-    return float(min(rates[Tier.New] / rates[Tier.Tail], 1.0))
 
 
 def _drawn(codes: npt.NDArray[np.int64], n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

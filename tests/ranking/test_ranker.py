@@ -77,7 +77,7 @@ def ranker() -> Ranker:
 
 def test_probabilities_of_head_and_tail_hold_on_another_day(ranker: Ranker):
     day = _day(3, users=600)
-    score = ranker.score(day.candidates.features, day.in_tail)
+    score = ranker.score(day.candidates, day.tier).score
     for kind in (day.in_tail, ~day.in_tail):
         assert score[kind].mean() == pytest.approx(day.outcome[kind].mean(), rel=0.25)
         top = kind & (score > np.quantile(score[kind], 0.9))
@@ -100,12 +100,21 @@ def test_baskets_teach_the_tail_model_alone(ranker: Ranker):
 
 def test_spread_and_saving(ranker: Ranker, tmp_path: Path):
     day = _day(4)
-    features, in_tail = day.candidates.features, day.in_tail
-    assert (ranker.score_std(features, in_tail) > 0).mean() > 0.9
+    scores = ranker.score(day.candidates, day.tier)
+    assert (scores.std > 0).mean() > 0.9
     ranker.save(tmp_path / "ranker")
-    loaded = Ranker.load(tmp_path / "ranker")
-    assert loaded.score(features, in_tail).tobytes() == ranker.score(features, in_tail).tobytes()
-    assert loaded.score_std(features, in_tail).tobytes() == ranker.score_std(features, in_tail).tobytes()
+    again = Ranker.load(tmp_path / "ranker").score(day.candidates, day.tier)
+    assert again.score.tobytes() == scores.score.tobytes() and again.std.tobytes() == scores.std.tobytes()
+
+
+def test_contributions_add_up_to_what_is_calibrated(ranker: Ranker):
+    day = _day(4)
+    parts = ranker.contributions(day.candidates, day.tier, {"taste": "liking", "noise": "liking"})
+    assert set(parts.columns) == {"liking", "kin", "p_same", "baseline"}
+    features = day.candidates.features
+    click, order, tail = (model.raw(features) for model in (ranker.click_, ranker.order_, ranker.tail_))
+    total = click + ranker.settings.order_weight * order + np.where(day.in_tail, tail, 0)
+    assert parts.sum(axis=1).to_numpy() == pytest.approx(total, abs=1e-6)
 
 
 def test_what_cannot_be_is_refused():

@@ -10,22 +10,23 @@ from ltexpo.data.synthetic import Shop, make_shop
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import SplitError
 from ltexpo.ranking.blend import Blend
-from ltexpo.ranking.components import ComponentSettings, choose_components
+from ltexpo.ranking.components import ComponentSettings, components_named
 from ltexpo.ranking.demand import DemandSettings
 from ltexpo.ranking.features import FeatureSettings
 from ltexpo.ranking.gbm import GbmSettings
 from ltexpo.ranking.pool import PoolSettings
-from ltexpo.ranking.rolling import Rolled, RollingSettings, roll
+from ltexpo.ranking.rolling import Rolled, RollingSettings, label_dates, roll
 
 TREES = GbmSettings(objective="poisson", bags=2, max_rounds=30, patience=10, learning_rate=0.2)
-SETTINGS = RollingSettings(days=2, min_users=20, max_users=150, max_baskets=80, demand=DemandSettings(trees=TREES))
+SETTINGS = RollingSettings(
+    days=2, min_users=20, min_clicks=10**6, max_users=150, max_baskets=80, demand=DemandSettings(trees=TREES)
+)
 FEATURES = FeatureSettings(pool=PoolSettings(best=40, demanded=20))
 COLUMNS = [Columns.Item, Columns.Title, "brand", "category"]
 
 
 def _blend() -> Blend:
-    settings = ComponentSettings(components=("popularity", "cooccurrence", "taste"))
-    scorers, _ = choose_components(settings, taken_items=600, exclude_seen=False)
+    scorers = components_named(ComponentSettings(), ("popularity", "cooccurrence", "taste"))
     return Blend(scorers, {scorer.name: 1 / 3 for scorer in scorers}, pool=60)
 
 
@@ -93,9 +94,27 @@ def test_same_seed_same_bytes(shop: Shop, rolled: Rolled):
     again = _rolled(shop, shop.dataset.events)
     for one, other in zip(rolled.days, again.days, strict=True):
         pd.testing.assert_frame_equal(one.candidates.features, other.candidates.features)
-    assert rolled.now.demand_.tobytes() == again.now.demand_.tobytes()
 
 
 def test_too_few_returning_users_are_refused(shop: Shop):
     with pytest.raises(SplitError, match="fewer than 501 users"):
         _rolled(shop, shop.dataset.events, SETTINGS.model_copy(update={"min_users": 501}))
+
+
+def test_where_impressions_are_logged_rows_are_what_was_shown(shop: Shop):
+    days = _rolled(shop, shop.dataset.events, SETTINGS.model_copy(update={"min_clicks": 20})).days
+    curve = 1 / np.log2(np.arange(2, 12))
+    events = shop.dataset.events
+    for one in days:
+        on_day = events[(events[Columns.Timestamp].dt.floor("D") == one.day) & (events[Columns.Event] == "impression")]
+        pairs = on_day.groupby([Columns.User, Columns.Item])[Columns.Rank].agg(list)
+        ids = shop.dataset.items[Columns.Item].sort_values().to_numpy()
+        mine = pd.MultiIndex.from_arrays([one.group, ids[one.candidates.item]])
+        assert mine.isin(pairs.index).all() and mine.is_unique
+        expected = [1 - np.prod(1 - curve[np.array(ranks) - 1]) for ranks in pairs[mine]]
+        assert one.examined == pytest.approx(np.array(expected))
+        assert 0 < one.outcome.sum() < 0.2 * len(one.outcome)
+        known = events[events[Columns.Timestamp].dt.floor("D") < one.day][Columns.User]
+        assert not set(one.user_ids) <= set(known)  # newcomers are among them
+    with pytest.raises(SplitError, match="fewer than"):
+        label_dates(events, SETTINGS.model_copy(update={"min_users": 501}), dict(EVENT_WEIGHTS))

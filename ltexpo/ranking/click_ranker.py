@@ -1,0 +1,94 @@
+"""Logged impressions + features → P(click | examined) of any candidate.
+
+A product that was not clicked may not have been looked at. Under the position-based model (Richardson et al. 2007)
+it was, with probability a (1 − γ) / (1 − a γ), for a slot looked at with probability a and a click rate γ of what is
+looked at: so much does such a row weigh, and a click weighs 1 (one step of EM; Wang et al. 2018). The same model
+calibrates.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from ltexpo.errors import ConfigError, TableError
+from ltexpo.ranking.calibrate_shown import calibrate_shown
+from ltexpo.ranking.calibrate_tiers import tiers_from, tiers_record
+from ltexpo.ranking.features import Candidates
+from ltexpo.ranking.gbm import Gbm, GbmSettings
+from ltexpo.ranking.rolling import LabelDay
+from ltexpo.ranking.scores import Scores
+from ltexpo.ranking.shown import Shown
+
+_CONFIG, _TREES = "config.json", "click"
+
+
+class ClickRanker:
+    """See above. Fitted: `click_` (`Gbm`), `calibration_` (by tier)."""
+
+    def __init__(self, settings: GbmSettings | None = None) -> None:
+        self.settings = settings or GbmSettings(objective="binary")
+
+    def fit(self, days: Sequence[LabelDay], *, rng: int | np.random.Generator = 0) -> Self:
+        """Learn from days whose candidates are what was shown (see `rolling.roll`); users are never split."""
+        features = pd.concat([day.candidates.features for day in days], ignore_index=True)
+        group = np.concatenate([day.group for day in days])
+        tier = np.concatenate([day.tier[day.candidates.item] for day in days])
+        shown = _joined(days)
+        a = shown.examined
+        rate = shown.clicked.sum() / a.sum()
+        weight = np.where(shown.clicked, 1.0, a * (1 - rate) / (1 - a * rate))
+        self.click_ = Gbm(self.settings).fit(features, shown.clicked.astype(np.int8), group, weight=weight, rng=rng)
+        score = expit(self.click_.raw_unseen(features, group))
+        found = calibrate_shown(score, shown, tier, usable=np.ones(len(score), dtype=bool))
+        if found is None:
+            raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
+        self.calibration_ = found
+        return self
+
+    def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:
+        """P(click | examined) of each candidate (n,); `tier` (I,) of the products."""
+        each = self.click_.raw_each(candidates.features)
+        return Scores.of(lambda raw: self.calibration_(expit(raw), tier[candidates.item]), each)
+
+    def contributions(
+        self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]
+    ) -> pd.DataFrame:
+        """What each part adds to the log-odds of each candidate before calibration: see `Gbm.contributions`."""
+        return self.click_.contributions(candidates.features, parts)
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and the folder click/ into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"calibration": tiers_record(self.calibration_)}
+        (folder / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        self.click_.save(folder / _TREES)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; scores are the same bytes."""
+        if not (folder / _CONFIG).exists():
+            raise ConfigError(f"{folder}: holds no {_CONFIG}. Give the folder of a saved ranker.")
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        click = Gbm.load(folder / _TREES)
+        ranker = cls(click.settings)
+        ranker.click_, ranker.calibration_ = click, tiers_from(config["calibration"])
+        return ranker
+
+
+def _joined(days: Sequence[LabelDay]) -> Shown:
+    """All rows of the days as impressions."""
+    examined = [day.examined for day in days if day.examined is not None]
+    if not days or len(examined) < len(days):
+        raise TableError("a ranker of clicks needs days on which impressions were logged.")
+    propensity = [day.propensity for day in days if day.propensity is not None]
+    return Shown(
+        np.concatenate([day.candidates.user for day in days]), np.concatenate([day.candidates.item for day in days]),
+        np.concatenate([day.outcome for day in days]) > 0, np.concatenate(examined),
+        np.concatenate(propensity) if len(propensity) == len(days) else None,
+    )

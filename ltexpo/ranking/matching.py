@@ -1,0 +1,83 @@
+"""A fitted match model + catalogue → each user's best products of every tier, and log P(product | user)."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ltexpo.columns import Tier
+from ltexpo.data.history import History
+from ltexpo.encoders.item_vectors import Content
+from ltexpo.sparse import Csr, csr
+
+if TYPE_CHECKING:  # brings torch
+    from ltexpo.fusion.match import MatchModel
+
+Floats = npt.NDArray[np.float32]
+
+_USERS_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Matched:
+    """B users against I products."""
+
+    users: Floats
+    """(B, width + 1)"""
+    items: Floats
+    """(I, width + 1)"""
+    total: Floats
+    """(B,) log of the sum over all products of exp(users · items)."""
+    best: Csr
+    """(B, I): 1 at the best so many products of each tier."""
+
+    def score(self, user: npt.NDArray[np.int64], item: npt.NDArray[np.int64]) -> Floats:
+        """log P(product | user) of pairs of rows (n,)."""
+        return np.asarray(np.einsum("nd,nd->n", self.users[user], self.items[item]) - self.total[user])
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """What the match model says of one catalogue; users' vectors are read from the history that is asked about."""
+
+    model: "MatchModel"
+    items: Floats
+    """(I, width + 1) in code order; the last number is what a product is worth by itself."""
+    attributes: pd.DataFrame | None = None
+    """Users table."""
+
+    @classmethod
+    def of(
+        cls, model: "MatchModel", items: pd.DataFrame, content: Content, users: pd.DataFrame | None = None
+    ) -> "Matcher":
+        """`content` in the row order of `items`."""
+        return cls(model, model.item_vectors(items, content), users)
+
+    def match(
+        self, history: History, users: npt.NDArray[np.int64], tier: npt.NDArray[np.object_], n: int
+    ) -> Matched:
+        """`users` (B,) codes of `history` against everything, with the best `n` products of each `tier` (I,)."""
+        vectors = self.model.user_vectors(history, users, self.items, attributes=self.attributes)
+        groups = [group for group in (np.flatnonzero(tier == name) for name in Tier.All) if len(group) and n]
+        total = np.empty(len(users), dtype=np.float32)
+        rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for start in range(0, len(users), _USERS_AT_ONCE):
+            block = np.arange(start, min(start + _USERS_AT_ONCE, len(users)))
+            score = vectors[block] @ self.items.T
+            top = score.max(axis=1)
+            total[block] = top + np.log(np.exp(score - top[:, None]).sum(axis=1))
+            for group in groups:
+                best = np.argpartition(-score[:, group], min(n, len(group)) - 1, axis=1)[:, :n]
+                rows.append(np.repeat(block, best.shape[1]))
+                columns.append(group[best].ravel())
+        row, column = np.concatenate(rows), np.concatenate(columns)
+        pairs = csr((np.ones(len(row), dtype=np.float32), (row, column)), shape=(len(users), len(self.items)))
+        return Matched(vectors, self.items, total, pairs)
+
+    @property
+    def directions(self) -> Floats:
+        """(I, width) unit vectors: products whose cosine is large match the same users."""
+        found = self.items[:, :-1]
+        return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float32)

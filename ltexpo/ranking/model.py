@@ -1,0 +1,219 @@
+"""Dataset + content vectors → a trained model; the model + today's dataset → every user's scored candidates.
+
+What learns what, so that nothing is told its own future:
+
+1. the networks (`reader`) learn from events before the label days;
+2. the label days (`rolling`) hold candidates as they would have been made then, with features from before each;
+3. the ranker learns from the label days: P(click | examined) where impressions were logged (`click_ranker`), else
+   P(the user takes it on the next day) of candidates (`ranker`);
+4. today's lists are made from all events, by the same steps.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ltexpo.columns import Columns, Tier
+from ltexpo.config import check_settings
+from ltexpo.data.dataset import Dataset
+from ltexpo.data.history import History
+from ltexpo.data.ids import IdMap
+from ltexpo.encoders.item_vectors import Content
+from ltexpo.errors import ConfigError
+from ltexpo.progress import stage, track
+from ltexpo.ranking.blend import Blend
+from ltexpo.ranking.click_ranker import ClickRanker
+from ltexpo.ranking.explore import best_with_tail
+from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettings
+from ltexpo.ranking.gbm import Gbm, GbmSettings
+from ltexpo.ranking.item_features import item_features
+from ltexpo.ranking.ranker import Ranker, RankerSettings
+from ltexpo.ranking.reader import Reader, ReaderSettings
+from ltexpo.ranking.recommend import choose_blend, make_blend, training_events
+from ltexpo.ranking.recommender import Recommendation, wanted_users
+from ltexpo.ranking.rolling import LabelDay, RollingSettings, label_dates, roll
+from ltexpo.ranking.scores import Scores
+from ltexpo.ranking.settings import RecommendSettings
+
+CONFIG_FILE, READER_FOLDER, DEMAND_FOLDER, RANKER_FOLDER = "config.json", "reader", "demand", "ranker"
+_USERS_AT_ONCE = 512
+
+
+class ModelSettings(RecommendSettings, ReaderSettings):
+    """The whole model: networks, candidates, features and ranker."""
+
+    features: FeatureSettings = FeatureSettings()
+    """Candidates and their features."""
+    rolling: RollingSettings = RollingSettings()
+    """Which past days the ranker learns from."""
+    clicks: GbmSettings = GbmSettings(objective="binary")
+    """The trees where impressions were logged."""
+    ranker: RankerSettings = RankerSettings()
+    """The trees where only interactions are known."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Candidates of some users, with the model's scores."""
+
+    user_ids: "pd.Index[Any]"
+    """(B,)"""
+    candidates: Candidates
+    scores: Scores
+    kept: npt.NDArray[np.int64]
+    """Rows of the lists, by user, best first."""
+
+
+class Model:
+    """See above.
+
+    Fitted: `weights_` (of the blend), `reader_`, `demand_`, `ranker_`, `report_`, `label_days_` (not saved).
+    """
+
+    weights_: dict[str, float]
+    reader_: Reader
+    demand_: Gbm
+    ranker_: Ranker | ClickRanker
+    report_: dict[str, Any]
+    label_days_: list[LabelDay]
+
+    def __init__(self, settings: ModelSettings | None = None) -> None:
+        self.settings = settings or ModelSettings()
+
+    def fit(
+        self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None,
+        rng: int | np.random.Generator = 0,
+    ) -> Self:
+        """Learn from the events before `settings.until`.
+
+        content: name → vectors (I, d) and who has one (I,), in the row order of the dataset's items; `edges`: given
+        edges between products. Raises `SplitError`, `TableError`, `ConfigError`.
+        """
+        settings, rng = self.settings, np.random.default_rng(rng)
+        items, events = dataset.items, training_events(dataset, settings)
+        with stage("blend"):
+            chosen = choose_blend(items, events, settings, rng)
+        self.weights_ = chosen.weights
+        dates = label_dates(events, settings.rolling, settings.event_weights)
+        earlier = events[events[Columns.Timestamp] < dates[0]]
+        self.reader_ = Reader(_reader_settings(settings)).fit(
+            items, earlier, content, users=dataset.users, edges=edges, rng=rng
+        )
+        vectors, matcher = self.reader_.read(items, earlier, content, users=dataset.users, edges=edges)
+        rolled = roll(
+            items, events, chosen.blend, features=settings.features, settings=settings.rolling,
+            event_weights=settings.event_weights, tail=settings.tail, vectors=vectors, matcher=matcher,
+            attention=settings.attention, exclude_seen=settings.exclude_seen, rng=rng,
+        )
+        self.demand_, self.label_days_ = rolled.demand, rolled.days
+        with stage("ranker"):
+            if rolled.days[0].examined is not None:
+                self.ranker_ = ClickRanker(settings.clicks).fit(rolled.days, rng=rng)
+            else:
+                self.ranker_ = Ranker(settings.ranker).fit(rolled.days, rolled.baskets, rng=rng)
+        self.report_ = {**chosen.report, "label_days": [str(day.date()) for day in dates]}
+        return self
+
+    def recommend(
+        self, dataset: Dataset, content: Content, *, user_ids: "pd.Index[Any] | None" = None,
+        edges: pd.DataFrame | None = None, until: Any = None,
+    ) -> Recommendation:
+        """Lists of `user_ids` (none: as the settings say) from the events before `until` (none: the settings')."""
+        found = list(self.score(dataset, content, user_ids=user_ids, edges=edges, until=until))
+        frames, users = [], 0
+        for scored in found:
+            row = scored.kept
+            ids = scored.user_ids[scored.candidates.user[row]]
+            frames.append(pd.DataFrame({
+                Columns.Request: ids, Columns.User: ids,
+                Columns.Item: self.item_ids_.decode(scored.candidates.item[row]), Columns.Score: scored.scores.score[row],
+                Columns.ScoreStd: scored.scores.std[row],
+            }))
+            users += len(scored.user_ids)
+        candidates = pd.concat(frames, ignore_index=True)
+        candidates[Columns.Rank] = candidates.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)
+        lengths = candidates.groupby(Columns.Request, sort=False).size()
+        counts = {
+            "users": users, "candidates": len(candidates),
+            f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()) + users - len(lengths),
+        }
+        return Recommendation(candidates, {**self.report_, "counts": counts})
+
+    def score(
+        self, dataset: Dataset, content: Content, *, user_ids: "pd.Index[Any] | None" = None,
+        edges: pd.DataFrame | None = None, until: Any = None,
+    ) -> Iterator[Scored]:
+        """Candidates and scores in blocks of users; see `recommend`."""
+        settings = self.settings if until is None else self.settings.model_copy(update={"until": until})
+        events = training_events(dataset, settings)
+        today = self._today(dataset, events, content, edges)
+        history, tier = today.history_, today.tier_
+        wanted = IdMap.of(wanted_users(dataset, history, settings) if user_ids is None else user_ids).ids
+        visited = history.also(wanted)
+        today.adopt(visited)
+        seen = visited.seen() if settings.exclude_seen else None
+        starts = range(0, len(wanted), _USERS_AT_ONCE)
+        for start in track(starts, "candidates", total=len(starts)):
+            ids = wanted[start : start + _USERS_AT_ONCE]
+            codes = visited.user_ids.codes(ids)
+            candidates = today.table(codes, skip=None if seen is None else seen[codes])
+            scores = self.ranker_.score(candidates, tier)
+            kept = best_with_tail(
+                candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
+                k=settings.k, share=settings.explore,
+            )
+            yield Scored(ids, candidates, scores, kept)
+
+    def _today(
+        self, dataset: Dataset, events: pd.DataFrame, content: Content, edges: pd.DataFrame | None
+    ) -> CandidateFeatures:
+        settings = self.settings
+        history = History.of(dataset.items, events, event_weights=settings.event_weights)
+        items = history.in_code_order(dataset.items)
+        self.item_ids_ = history.item_ids
+        vectors, matcher = self.reader_.read(dataset.items, events, content, users=dataset.users, edges=edges)
+        known = item_features(history, items, settings.features.item, vectors=vectors)
+        tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
+        return CandidateFeatures(self._blend(), settings.features, vectors=vectors, matcher=matcher).fit(
+            history, items, tier, known=known, demand=self.demand_.score(known)
+        )
+
+    def _blend(self) -> Blend:
+        return make_blend(self.settings, self.weights_, self.weights_)
+
+    def write_into(self, folder: Path) -> None:
+        """config.json, reader/, demand/ and ranker/, into a folder that the caller makes appear at once."""
+        kind = "clicks" if isinstance(self.ranker_, ClickRanker) else "taken"
+        config = {
+            "settings": self.settings.model_dump(mode="json"), "weights": self.weights_, "ranker": kind,
+            "report": self.report_,
+        }
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        self.reader_.save(folder / READER_FOLDER)
+        self.demand_.save(folder / DEMAND_FOLDER)
+        self.ranker_.save(folder / RANKER_FOLDER)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `write_into` wrote; scores are the same bytes."""
+        folder = Path(folder)
+        if not (folder / CONFIG_FILE).is_file() or not (folder / RANKER_FOLDER).is_dir():
+            raise ConfigError(f"{folder}: holds no trained model. Give a folder that 'ltexpo train' wrote.")
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        model = cls(check_settings(ModelSettings, config["settings"], str(folder / CONFIG_FILE)))
+        model.weights_, model.report_ = config["weights"], config["report"]
+        model.reader_ = Reader.load(folder / READER_FOLDER, _reader_settings(model.settings))
+        model.demand_ = Gbm.load(folder / DEMAND_FOLDER)
+        ranker = ClickRanker if config["ranker"] == "clicks" else Ranker
+        model.ranker_ = ranker.load(folder / RANKER_FOLDER)
+        return model
+
+
+def _reader_settings(settings: ModelSettings) -> ReaderSettings:
+    return ReaderSettings(**settings.model_dump(include=set(ReaderSettings.model_fields)))

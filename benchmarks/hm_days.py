@@ -4,19 +4,20 @@ Chosen on 2020-09-17; tested on the 18th and 19th pooled; each day with all earl
 an earlier purchase, over the full catalogue. With `validate` the later days are cut off before anything is done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data import Dataset, TailSpec, time_split
 from ltexpo.data.importers import IMPORTERS
-from ltexpo.encoders.item_vectors import ItemVectors
+from ltexpo.encoders.item_vectors import Content, ItemVectors
 from ltexpo.rerank import Goal, GuardrailSettings, RerankSettings, rerank
 
 K = 12
@@ -83,11 +84,18 @@ class Shop:
         days = tuple(_day(dataset, name) for name in names)
         return cls(dataset, None if vectors is None else ItemVectors.load(vectors), days)
 
-    def matrix(self, name: str) -> np.ndarray:
+    def content(self, without: Sequence[str] = ()) -> Content:
+        """Vectors by name with who has one, rows in the order of the catalogue."""
+        if self.vectors is None:
+            raise SystemExit("this method needs --vectors.")
+        ids = self.dataset.items[Columns.Item].to_list()
+        return {name: self.vectors.of(name, ids) for name in self.vectors.vectors if name not in without}
+
+    def matrix(self, name: str) -> npt.NDArray[np.float32]:
         """Vectors (I, d) called `name`, rows in the order of sorted item ids."""
         if self.vectors is None:
             raise SystemExit(f"this method needs --vectors with '{name}'.")
-        return self.vectors.of(name, np.sort(self.dataset.items[Columns.Item].to_numpy(dtype=object)))[0]
+        return self.vectors.of(name, sorted(self.dataset.items[Columns.Item]))[0]
 
 
 Method = Callable[[Shop, Day, int], Made]

@@ -5,10 +5,10 @@ came back the next day, without the last so many days in which 200 did), its sco
 P(bought) by tier; then it is fitted on all days. To add a method, add a `Method` to `METHODS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,13 @@ from rivals import GraphRival, GraphSettings, TitleCosine, Watch
 from ltexpo.columns import Columns, Tier
 from ltexpo.data import TailSpec
 from ltexpo.data.history import EVENT_WEIGHTS, History
+from ltexpo.ranking.blend import scaled_to_best
 from ltexpo.ranking.calibrate_tiers import fit_tiers
 from ltexpo.ranking.content import Content
 from ltexpo.ranking.cooccurrence import Cooccurrence
 from ltexpo.ranking.ease import Ease, EaseSettings
 from ltexpo.ranking.holdout import hold_out
+from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.popularity import Popularity
 from ltexpo.ranking.recommend import RecommendSettings, fit_recommender
 from ltexpo.ranking.repeat import Repeat
@@ -98,16 +100,20 @@ def rival(make: Callable[[Shop, int, Watch | None, int | None], Fits]) -> Method
         row = np.repeat(np.arange(len(watch.users)), np.diff(reached.indptr))
         outcome = np.asarray(watch.taken[row, reached.indices]).ravel() > 0
         calibration = fit_tiers(reached.data, outcome, tier[reached.indices], means="P(bought | comes back) by tier")
-        facts = {"epochs": epochs, "held_out": holdout.note, "watched": len(watch.users), "met": int(outcome.sum())}
+        facts = {
+            "epochs": epochs, "held_out": holdout.note, "watched": len(watch.users), "met": int(outcome.sum()),
+            "calibrated": calibration is not None,
+        }
 
         history, items, tier = _learning(shop, events)
         scorer = make(shop, seed, None, epochs).fit(history, items)
         users = history.user_ids.codes(day.users)
         lists = _frame(scorer.score(users, K), day, history)
-        if calibration is None:
-            return Made(lists, None, facts)
         reached = _reach(scorer, users, tier)
-        reached.data = calibration(reached.data, tier[reached.indices])
+        if calibration is None:  # as the blend: where too few came back, a score only gives the order
+            reached = scaled_to_best(reached)
+        else:
+            reached.data = calibration(reached.data, tier[reached.indices])
         return Made(lists, _frame(reached, day, history), facts)
 
     return method
@@ -115,6 +121,20 @@ def rival(make: Callable[[Shop, int, Watch | None, int | None], Fits]) -> Method
 
 def _graph(settings: GraphSettings) -> Method:
     return rival(lambda _, seed, watch, epochs: GraphRival(settings, seed=seed, watch=watch, epochs=epochs))
+
+
+def model(changes: Mapping[str, Any] | None = None, *, without: Sequence[str] = ()) -> Method:
+    """The method of the model with `changes` to its settings and the vectors called `without` left out."""
+
+    def method(shop: Shop, day: Day, seed: int) -> Made:
+        settings = ModelSettings.model_validate({
+            "until": day.day, "k": FIRST + FIRST_OF_TAIL, "users": "known", "explore": 0.5, **(changes or {}),
+        })
+        content = shop.content(without)
+        fitted = Model(settings).fit(shop.dataset, content, rng=seed)
+        return Made.of(fitted.recommend(shop.dataset, content, user_ids=day.users).candidates)
+
+    return method
 
 
 METHODS: dict[str, Method] = {
@@ -128,8 +148,14 @@ METHODS: dict[str, Method] = {
     "bpr": _graph(BPR),
     "lightgcn": _graph(LIGHTGCN),
     "blend": blend,
+    "model": model(),
+    "model-no-text": model(without=("text",)),
+    "model-no-image": model(without=("image",)),
+    "model-no-graph": model({"graph": None}),
+    "model-mean": model({"fusion": {"fuse": "mean"}}),
+    "model-no-network": model({"graph": None, "fusion": None}),
 }
-RANDOM = ("bpr", "lightgcn")
+RANDOM = ("bpr", "lightgcn", *(name for name in METHODS if name.startswith("model")))
 """Methods that differ between seeds; the others run once."""
 
 

@@ -24,13 +24,16 @@ from ltexpo.columns import Columns
 from ltexpo.data import TailSpec
 from ltexpo.data.tail import tier_summary
 
+DEFAULT = ",".join(name for name in METHODS if "-" not in name)
+"""All but the ablations."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with articles and transactions")
     parser.add_argument("--vectors", type=Path, help="folder of item vectors, with 'text'")
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps the runs")
-    parser.add_argument("--methods", default=",".join(METHODS), help="names with commas between, or none")
+    parser.add_argument("--methods", default=DEFAULT, help=f"names with commas between, or none: {', '.join(METHODS)}")
     parser.add_argument("--seeds", type=int, default=3, help="of each method that has randomness")
     parser.add_argument("--compare", default="model:blend", help="pairs a:b, with commas between: a − b")
     which = parser.add_mutually_exclusive_group(required=True)

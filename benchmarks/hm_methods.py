@@ -40,9 +40,9 @@ CHOSEN_BEFORE = "2020-09-18"
 BLEND = RecommendSettings(k=K, users="known", explore=0.0)
 # Chosen on 2020-09-17: see README.
 BPR = GraphSettings(layers=0, half_life=30.0)
-LIGHTGCN = GraphSettings(layers=2, half_life=7.0)
+LIGHTGCN = GraphSettings(layers=2, half_life=7.0, learning_rate=0.06)
 EASE = EaseSettings(regularisation=20.0)
-EASE_ITEMS = 12_000
+EASE_ITEMS = 10_000
 """EASE inverts a matrix of the most taken this many items."""
 
 

@@ -23,6 +23,7 @@ from hm_tables import difference_table, frontier_table, plain_table, score
 from ltexpo.columns import Columns
 from ltexpo.data import TailSpec
 from ltexpo.data.tail import tier_summary
+from ltexpo.errors import InputError
 
 DEFAULT = ",".join(name for name in METHODS if "-" not in name)
 """All but the ablations."""
@@ -59,7 +60,11 @@ def run(shop: Shop, method: str, seed: int, out: Path) -> None:
     """Write the lists of each day at every share, and what is known of the run beside them."""
     for day in shop.days:
         begin = time.perf_counter()
-        made = METHODS[method](shop, day, seed)
+        try:
+            made = METHODS[method](shop, day, seed)
+        except InputError as error:
+            print(f"{method}, {day.day}: refused: {error}", flush=True)
+            return
         seconds = time.perf_counter() - begin
         lists = pd.concat([
             part[[Columns.User, Columns.Item, Columns.Rank]].assign(method=method, seed=seed, day=day.day, share=share)

@@ -4,6 +4,7 @@ LightGCN (He et al., SIGIR 2020) is torch-geometric's; with 0 layers it is matri
 et al., UAI 2009). `fit` and `score` are those of `ltexpo.ranking.scorer.Scorer`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,7 +16,6 @@ from scipy import sparse
 from torch_geometric.nn import LightGCN
 
 from ltexpo.data.history import History
-from ltexpo.ranking.popularity import popularity_lift
 from ltexpo.sparse import Csr, csr
 
 Floats = npt.NDArray[np.float32]
@@ -93,7 +93,7 @@ class GraphRival:
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:
         """The best `n` items of each user, CSR (B, I)."""
-        return _best(self.users_[users], self.items_, self.taken_, n, self.n_items_, skip)
+        return _best(self.users_[users], self.items_, self.taken_, n, self.n_items_, skip, positive=_softplus)
 
     def _step(
         self, model: LightGCN, optimiser: torch.optim.Optimizer, graph: torch.Tensor, users: npt.NDArray[np.int32],
@@ -121,25 +121,28 @@ class GraphRival:
 
 
 class TitleCosine:
-    """score(u, j) = (1 + Σ_i profile(u, i) · cos(i, j)) · lift_j, over the user's items i, for any item j.
+    """score(u, j) = 1 + Σ_i profile(u, i) · cos(i, j), over the user's items i, for any item j.
 
-    `vectors` (I, d), rows of length 1 in the order of the item codes. Fitted: `profiles_` (U, I), `lift_` (I,).
+    `vectors` (I, d), rows of length 1 in the order of the item codes. Fitted: `profiles_` (U, I).
     """
 
-    def __init__(self, vectors: Floats, *, half_life: float | None = 7.0, popularity: float = 0.0) -> None:
-        self.vectors, self.half_life, self.popularity = vectors, half_life, popularity
+    def __init__(self, vectors: Floats, *, half_life: float | None = 7.0) -> None:
+        self.vectors, self.half_life = vectors, half_life
 
     def fit(self, history: History, items: pd.DataFrame) -> Self:
         """Keep what each user took."""
         self.profiles_ = history.profiles(self.half_life)
-        self.lift_ = popularity_lift(history, 3.0, self.popularity).astype(np.float32)
         return self
 
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:
         """The best `n` items of each user, CSR (B, I)."""
         every = np.arange(len(self.vectors))
         mean = np.asarray(self.profiles_[users] @ self.vectors, dtype=np.float32)
-        return _best(mean, self.vectors, every, n, len(every), skip, lift=self.lift_)
+        return _best(mean, self.vectors, every, n, len(every), skip, positive=lambda cosine: 1 + cosine)
+
+
+def _softplus(values: Floats) -> Floats:
+    return np.asarray(np.logaddexp(np.float32(0), values))
 
 
 def _normalised(pairs: sparse.coo_matrix) -> torch.Tensor:
@@ -159,14 +162,13 @@ def _normalised(pairs: sparse.coo_matrix) -> torch.Tensor:
 
 def _best(
     left: Floats, right: Floats, codes: npt.NDArray[np.int64], n: int, n_items: int, skip: Csr | None,
-    *, lift: Floats | None = None,
+    *, positive: Callable[[Floats], Floats],
 ) -> Csr:
-    """The `n` largest left @ rightᵀ of each row as CSR (B, I), made positive; columns of `right` are items `codes`."""
+    """The `n` largest positive(left @ rightᵀ) of each row as CSR (B, I); row c of `right` is item `codes[c]`."""
     n = min(n, len(codes))
     rows, columns, values = [], [], []
     for start in range(0, len(left), _USERS_AT_ONCE):
-        scores = left[start : start + _USERS_AT_ONCE] @ right.T
-        scores = np.logaddexp(np.float32(0), scores) if lift is None else (1 + scores) * lift
+        scores = positive(left[start : start + _USERS_AT_ONCE] @ right.T)
         if skip is not None:
             scores[np.asarray(skip[start : start + len(scores)][:, codes].todense()) > 0] = 0.0
         best = np.sort(np.argpartition(-scores, n - 1, axis=1)[:, :n], axis=1)

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="folder of item vectors, with 'text'")
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps the runs")
     parser.add_argument("--methods", default=DEFAULT, help=f"names with commas between, or none: {', '.join(METHODS)}")
-    parser.add_argument("--seeds", type=int, default=3, help="of each method that has randomness")
+    parser.add_argument("--seeds", default="0,1,2", help="of each method that has randomness; others run with 0")
     parser.add_argument("--compare", default="model:blend", help="pairs a:b, with commas between: a − b")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--validate", action="store_true", help="the 17th; nothing of later days is read")
@@ -49,7 +49,7 @@ def main() -> None:
     out = options.out / ("validate" if options.validate else "test")
     out.mkdir(parents=True, exist_ok=True)
     for method in asked:
-        for seed in range(options.seeds if method in RANDOM else 1):
+        for seed in map(int, options.seeds.split(",") if method in RANDOM else "0"):
             run(shop, method, seed, out)
     show(shop, out, [tuple(pair.split(":")) for pair in options.compare.split(",")])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

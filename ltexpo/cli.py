@@ -221,7 +221,7 @@ def explain(
     data: Data = None,
     rankings: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo rerank' wrote.")] = None,
     request: Annotated[str | None, typer.Option(help="The request_id whose list to explain.")] = None,
-    model: Annotated[Path | None, typer.Option(help="The model that scored it: says what each match is made of.")] = None,
+    model: Annotated[Path | None, typer.Option(help="The model that scored it: says what matches.")] = None,
     vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,

@@ -33,11 +33,11 @@ if TYPE_CHECKING:  # bring torch
     from ltexpo.fusion.match import MatchModel
     from ltexpo.graph.encoder import GraphEncoder
 
-    """The two networks.
+GRAPH = "graph"
+EDGES_FILE, DIRECTIONS_FILE = "edges.json", "directions.safetensors"
+_SAMPLE = 20_000
 
-    Fitted: `graph_`, `match_`, each None where the settings leave it out; `given_`, relations of the given edges;
-    `directions_`, name → (d, compare_width) of the vectors that are projected.
-    """
+Floats = npt.NDArray[np.float32]
 
 
 class ReaderSettings(Settings):

@@ -1,5 +1,6 @@
 """Vectors → the most alike of each, exact, in blocks that fit the memory."""
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -32,24 +33,27 @@ def nearest(
             place = np.searchsorted(usable, same[start : start + step])
             hit = (place < len(usable)) & (usable[np.minimum(place, len(usable) - 1)] == same[start : start + step])
             block[np.flatnonzero(hit), place[hit]] = -np.inf
-        # One more than asked shows whether a tie stands at the edge.
-        best = np.argpartition(-block, min(kept, block.shape[1] - 1), axis=1)[:, :kept] if kept < block.shape[1] else (
-            np.broadcast_to(np.arange(kept), block.shape).copy()
-        )
-        values = np.take_along_axis(block, best, axis=1)
-        _mend_ties(block, best, values)
-        order = np.lexsort((best, -values), axis=1)
-        best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
         stop = start + len(block)
-        found[start:stop, :kept] = np.where(np.isfinite(values), usable[best], -1)
-        alike[start:stop, :kept] = values
+        _largest(block, kept, usable, found[start:stop], alike[start:stop])
     return found, alike
 
 
-def _mend_ties(block: Floats, best: npt.NDArray[np.intp], values: Floats) -> None:
-    """Among candidates equal to the last one kept, keep the lowest rows, as a full stable sort would."""
-    edge = values.min(axis=1)
-    tied = (block == edge[:, None]).sum(axis=1) > (values == edge[:, None]).sum(axis=1)
-    for row in np.flatnonzero(tied):
-        order = np.argsort(-block[row], kind="stable")[: best.shape[1]]
-        best[row], values[row] = order, block[row, order]
+def _largest_python(
+    block: Floats, n: int, names: npt.NDArray[np.int64], found: npt.NDArray[np.int32], alike: Floats
+) -> None:
+    """The `n` largest of each row, in order; what comes first wins a tie, and −∞ is never found."""
+    for row in range(len(block)):
+        held = 0
+        for column in range(block.shape[1]):
+            value = block[row, column]
+            if value == -np.inf or (held == n and value <= alike[row, n - 1]):
+                continue
+            place = held if held < n else n - 1
+            held = min(held + 1, n)
+            while place > 0 and alike[row, place - 1] < value:
+                found[row, place], alike[row, place] = found[row, place - 1], alike[row, place - 1]
+                place -= 1
+            found[row, place], alike[row, place] = names[column], value
+
+
+_largest = numba.njit(cache=True, nogil=True)(_largest_python)

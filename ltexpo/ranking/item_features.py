@@ -9,8 +9,8 @@ import pandas as pd
 from ltexpo.config import Settings
 from ltexpo.data.attributes import attribute_columns
 from ltexpo.data.history import History
+from ltexpo.graph.nearest import nearest
 
-_ROWS_AT_ONCE = 1024
 _PER = 1e5
 
 
@@ -68,9 +68,9 @@ def item_features(
         columns[f"i_heat_{column}"] = np.where(known, _log_share(others, heat.sum()), np.nan)
         columns[f"i_size_{column}"] = np.where(known, np.bincount(code, weights=known)[code] - 1, np.nan)
     for name, matrix in (vectors or {}).items():
-        alike, nearest = neighbours_heat(matrix, heat, settings.heat_neighbours)
+        alike, largest = neighbours_heat(matrix, heat, settings.heat_neighbours)
         columns[f"i_alike_{name}"] = _log_share(alike, heat.sum())
-        columns[f"i_nearest_{name}"] = nearest
+        columns[f"i_nearest_{name}"] = largest
     for width in settings.order_windows:
         kernel = np.full(width, 1 / (width - 1))
         kernel[width // 2] = 0.0
@@ -96,24 +96,15 @@ def neighbours_heat(
     """
     given = np.abs(vectors).sum(axis=1) > 0
     active = np.flatnonzero((heat > 0) & given)
-    alike, nearest = np.full((2, len(vectors)), np.nan, dtype=np.float32)
+    alike, largest = np.full((2, len(vectors)), np.nan, dtype=np.float32)
     if len(active) <= 1:
-        return alike, nearest
-    place = np.full(len(vectors), -1)
-    place[active] = np.arange(len(active))
-    warm = np.asarray(heat[active], dtype=np.float32)
-    k = min(k, len(active) - 1)
+        return alike, largest
     asked = np.flatnonzero(given)
-    for start in range(0, len(asked), _ROWS_AT_ONCE):
-        rows = asked[start : start + _ROWS_AT_ONCE]
-        cosine = vectors[rows] @ vectors[active].T
-        own = np.flatnonzero(place[rows] >= 0)
-        cosine[own, place[rows[own]]] = -np.inf
-        best = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
-        found = np.take_along_axis(cosine, best, axis=1)
-        alike[rows] = (np.maximum(found, 0) ** 4 * warm[best]).sum(axis=1)
-        nearest[rows] = found.max(axis=1)
-    return alike, nearest
+    found, cosine = nearest(vectors[asked], vectors, min(k, len(active) - 1), allowed=(heat > 0) & given, same=asked)
+    near = np.where(found >= 0, np.maximum(cosine, 0), 0)
+    alike[asked] = (near ** 4 * np.asarray(heat, dtype=np.float32)[found]).sum(axis=1)
+    largest[asked] = cosine[:, 0]
+    return alike, largest
 
 
 def _log_share(

@@ -25,6 +25,8 @@ K = 12
 SHARES = (0.15, 0.25, 0.35, 0.5)
 """Of exposure, for tail and new products together."""
 VALIDATION_DAYS, TEST_DAYS = ("2020-09-17",), ("2020-09-18", "2020-09-19")
+PICTURED = 2_500
+"""Pictures are shown of so many best sellers from before the validation day."""
 PLAIN = 0.0
 """Stands for the lists as they are, before any share is asked for."""
 
@@ -89,7 +91,23 @@ class Shop:
         if self.vectors is None:
             raise SystemExit("this method needs --vectors.")
         ids = self.dataset.items[Columns.Item].to_list()
-        return {name: self.vectors.of(name, ids) for name in self.vectors.vectors if name not in without}
+        found = {name: self.vectors.of(name, ids) for name in self.vectors.vectors if name not in without}
+        if "image" in found:
+            vectors, there = found["image"]
+            found["image"] = (vectors, there & self.dataset.items[Columns.Item].isin(self._pictured).to_numpy())
+        return found
+
+    @cached_property
+    def _pictured(self) -> "pd.Index[str]":
+        """Products whose picture a method may see.
+
+        Most of the shared pictures are of the best sellers of the whole period, so that having one tells of sales on
+        the test days. The best sellers before those days nearly all have one, whatever they sold later.
+        """
+        events = self.dataset.require_events("the benchmark")
+        before = events[events[Columns.Timestamp] < pd.Timestamp(VALIDATION_DAYS[0], tz="UTC")]
+        sold = before[Columns.Item].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        return sold.index[:PICTURED]
 
     def matrix(self, name: str) -> npt.NDArray[np.float32]:
         """Vectors (I, d) called `name`, rows in the order of sorted item ids."""

@@ -123,16 +123,28 @@ def _graph(settings: GraphSettings) -> Method:
     return rival(lambda _, seed, watch, epochs: GraphRival(settings, seed=seed, watch=watch, epochs=epochs))
 
 
+HEAT_COLUMNS = (
+    "department_name", "section_name", "category", "garment_group_name", "index_name", "index_group_name",
+    "colour_group_name", "perceived_colour_master_name", "graphical_appearance_name", "title", "product_code",
+)
+MODEL: dict[str, Any] = {
+    "users": "known", "features": {"item": {"heat_columns": HEAT_COLUMNS, "windows": (1.0,)}},
+    "rolling": {"family_column": "product_code", "max_baskets": 2000},
+}
+
+
 def model(changes: Mapping[str, Any] | None = None, *, without: Sequence[str] = ()) -> Method:
     """The method of the model with `changes` to its settings and the vectors called `without` left out."""
 
     def method(shop: Shop, day: Day, seed: int) -> Made:
         settings = ModelSettings.model_validate({
-            "until": day.day, "k": FIRST + FIRST_OF_TAIL, "users": "known", "explore": 0.5, **(changes or {}),
+            **MODEL, "until": day.day, "k": FIRST + FIRST_OF_TAIL, "explore": 0.5, "weights": _weights(shop, seed),
+            **(changes or {}),
         })
         content = shop.content(without)
         fitted = Model(settings).fit(shop.dataset, content, rng=seed)
-        return Made.of(fitted.recommend(shop.dataset, content, user_ids=day.users).candidates)
+        candidates = fitted.recommend(shop.dataset, content, user_ids=day.users).candidates
+        return Made.of(candidates, {"label_days": fitted.report_["label_days"]})
 
     return method
 

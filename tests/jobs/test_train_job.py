@@ -14,7 +14,7 @@ from tiny_ranking import tiny_settings, vectors_of
 
 from ltexpo.cli import main
 from ltexpo.columns import Columns
-from ltexpo.config import documented_yaml
+from ltexpo.config import check_settings, documented_yaml
 from ltexpo.data.schema import CANDIDATES, check_table
 from ltexpo.data.synthetic import Shop, make_shop
 from ltexpo.data.tables import read_frame, read_json, read_metadata, write_frame
@@ -168,7 +168,8 @@ def test_bad_input_is_refused_in_one_line(room: Path, tmp_path: Path, capsys: py
     (tmp_path / "more.yaml").write_text("exclude_seen: true\n")
     code = recommend(room, out, *model, "--config", tmp_path / "more.yaml")
     assert "'exclude_seen' was decided when the model was trained" in refused(capsys, code)
-    write_frame(pd.DataFrame({"source": ["P000001"], "relation": ["kin"], "target": ["P000002"]}), tmp_path / "e.parquet")
+    kin = pd.DataFrame({"source": ["P000001"], "relation": ["kin"], "target": ["P000002"]})
+    write_frame(kin, tmp_path / "e.parquet")
     code = recommend(room, out, *model, "--edges", tmp_path / "e.parquet")
     assert "learnt without given edges" in refused(capsys, code)
     code = recommend(room, out, "--model", room / "model", "--vectors", room / "vectors", "--vectors", room / "vectors")
@@ -192,7 +193,8 @@ def test_a_pipeline_feeds_the_model(room: Path, shop: Shop, tmp_path: Path):
 
 def test_the_settings_say_what_they_mean():
     printed = documented_yaml(TrainJob)
-    assert yaml.safe_load(printed)["rolling"]["days"] >= 1
+    given = yaml.safe_load(printed) | {"data": "a", "out": "b"}
+    assert check_settings(TrainJob, given, "printed") == TrainJob(data=Path("a"), out=Path("b"))
     lines = printed.splitlines()
     for name in ("vectors:", "edges:", "continue_from:", "fusion:", "graph:", "ranker:"):
         at = next(n for n, line in enumerate(lines) if line.startswith(name))

@@ -110,7 +110,8 @@ def test_it_prints_a_page_and_a_card(
     assert "ltexpo recommend --data DATA --model THIS_FOLDER --vectors VECTORS --out OUT" in card
     assert "seed 3" in card and "nan" not in card
     assert ("log2" in card) == report.shown
-    gains = [line.split("|")[1:-1] for line in card.split("## What carries it")[1].splitlines() if line.startswith("| ")]
+    carries = card.split("## What carries it")[1].splitlines()
+    gains = [line.split("|")[1:-1] for line in carries if line.startswith("| ")]
     for column in range(1, len(gains[0])):
         shares = [float(row[column].strip().rstrip("%")) for row in gains[2:]]
         assert sum(shares) == pytest.approx(100, abs=0.5)

@@ -221,12 +221,12 @@ def explain(
     data: Data = None,
     rankings: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo rerank' wrote.")] = None,
     request: Annotated[str | None, typer.Option(help="The request_id whose list to explain.")] = None,
-    model: Annotated[Path | None, typer.Option(help="The model that scored it: says what matches.")] = None,
+    model: Annotated[Path | None, typer.Option(help="The model that scored it: says what matches are made of.")] = None,
     vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Show one list before and after: who was promoted for which goal, at what cost, and what matches are made of."""
+    """Show one list before and after: who was promoted for which goal, what it costs, what matches hold."""
     job = read_settings(ExplainJob, config, {
         "data": data, "rankings": rankings, "request": request, "model": model, "vectors": vectors, "edges": edges,
     })

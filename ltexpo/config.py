@@ -97,15 +97,21 @@ def documented_yaml(model: type[Settings]) -> str:
     return "\n".join(_yaml_lines(model, indent="")) + "\n"
 
 
-def _yaml_lines(model: type[Settings], indent: str) -> list[str]:
+def _yaml_lines(model: type[Settings], indent: str, given: Settings | None = None) -> list[str]:
+    """Lines of `model`, with the values of `given`: as a field's default a model may differ from its own defaults."""
     lines = []
     for name, field in model.model_fields.items():
         lines += [f"{indent}# {line}" for line in (field.description or "").splitlines()]
-        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        blank = given is None and field.is_required()
+        default: Any = None
+        if given is not None:
+            default = getattr(given, name)
+        elif not blank:
+            default = field.get_default(call_default_factory=True)
         if isinstance(default, Settings):
-            lines += [f"{indent}{name}:", *_yaml_lines(type(default), indent + "  ")]
+            lines += [f"{indent}{name}:", *_yaml_lines(type(default), indent + "  ", default)]
         else:
-            value = "" if field.is_required() else " " + _yaml_value(default)
+            value = "" if blank else " " + _yaml_value(default)
             lines.append(f"{indent}{name}:{value}")
     return lines
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import field_validator
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.config import check_settings
@@ -57,6 +58,13 @@ class ModelSettings(RecommendSettings, ReaderSettings):
     """The trees where impressions were logged."""
     ranker: RankerSettings = RankerSettings()
     """The trees where only interactions are known."""
+
+    @field_validator("clicks")
+    @classmethod
+    def _of_probability(cls, clicks: GbmSettings) -> GbmSettings:
+        if clicks.objective != "binary":
+            raise ValueError(f"objective is {clicks.objective}; clicks need binary")
+        return clicks
 
 
 @dataclass(frozen=True)

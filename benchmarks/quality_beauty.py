@@ -118,6 +118,7 @@ def measure(table: Table, catalogue: Catalogue, dataset: Dataset, train: pd.Data
         start = time.perf_counter()
     # The same part is held out for all seeds: it is that on which the weights were chosen.
     holdout = hold_out(train, SETTINGS.event_weights, days=None, rng=np.random.default_rng(0))
+    notes: list[str] = []
     for network in (False, True):
         start = time.perf_counter()
         alone, plain, lifted, chosen = [], [], [], []
@@ -139,9 +140,11 @@ def measure(table: Table, catalogue: Catalogue, dataset: Dataset, train: pd.Data
         name = "ranker with graph network" if network else "ranker without graph network"
         table.show(name, plain, seconds)
         table.show(f"{name}, tail bonus {' '.join(f'{bonus:.2f}' for bonus in chosen)}", lifted, seconds)
-        frontier = trees.frontier.set_index("bonus").loc[[0.0, chosen[-1]]]
-        print(f"<!-- validation, last seed: {frontier.round(4).to_dict('index')}; "
-              f"gain: {trees.gbm.importance().head(12).round(3).to_dict()} -->", flush=True)
+        frontier = trees.frontier
+        cost = frontier[np.isclose(frontier["bonus"], 0) | np.isclose(frontier["bonus"], trees.bonus)]
+        gain = ", ".join(f"{feature} {share:.2f}" for feature, share in trees.gbm.importance().head(10).items())
+        notes.append(f"{name}: on validation (last seed)\n{cost.round(4).to_string(index=False)}\ngain: {gain}")
+    print("\n" + "\n".join(notes), flush=True)
 
 
 if __name__ == "__main__":

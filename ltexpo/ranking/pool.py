@@ -20,6 +20,8 @@ class PoolSettings(Settings):
 
     best: int = Field(150, ge=1)
     """The best so many items of each component."""
+    best_tail: int = Field(0, ge=0)
+    """The best so many tail or new items of each component, beside those."""
     demanded: int = Field(60, ge=0)
     """The so many items with the largest expected demand, for everyone."""
     alike_tail: int = Field(60, ge=0)
@@ -62,6 +64,9 @@ def candidate_pool(
     pairs = csr((users, n_items), dtype=np.float32)
     for part in parts.values():
         pairs = pairs + (top_rows(part, settings.best) > 0).astype(np.float32)
+        if settings.best_tail:
+            of_tail = csr(part.multiply((tier != Tier.Head)[None, :].astype(np.float32)))
+            pairs = pairs + (top_rows(of_tail, settings.best_tail) > 0).astype(np.float32)
     by_demand = np.argsort(-demand, kind="stable")
     top = np.sort(by_demand[: settings.demanded])
     everyone = csr((np.ones(users * len(top), dtype=np.float32), np.tile(top, users),

@@ -14,6 +14,7 @@ from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.content import Content
 from ltexpo.ranking.cooccurrence import Cooccurrence
 from ltexpo.ranking.ease import Ease
+from ltexpo.ranking.given import GivenNeighbours
 from ltexpo.ranking.popularity import Popularity
 from ltexpo.ranking.repeat import Repeat
 from ltexpo.ranking.scorer import Scorer
@@ -21,7 +22,7 @@ from ltexpo.ranking.taste import Taste
 
 SCORERS: dict[str, Callable[[], Scorer]] = {
     "popularity": Popularity, "repeat": Repeat, "cooccurrence": Cooccurrence, "content": Content, "taste": Taste,
-    "ease": Ease,
+    "ease": Ease, "given": lambda: GivenNeighbours("given", sparse.random(60, 60, 0.2, format="csr", random_state=3)),
     "blend": lambda: Blend([Popularity(), Taste(), Cooccurrence()],
                            {"popularity": 0.2, "taste": 0.5, "cooccurrence": 0.3}),
 }

@@ -150,6 +150,15 @@ def test_the_pool_is_the_best_of_each_the_demanded_and_the_alike(history: Histor
         assert set(pool.pairs[user].indices) == wanted - ({N_ITEMS - 1} if user == 0 else set())
 
 
+def test_the_best_of_the_tail_join_the_pool(history: History):
+    latest = Latest.of(history, np.arange(1), PairFeatureSettings())
+    tier = np.array([Tier.Head] * 20 + [Tier.Tail] * 9 + [Tier.New], dtype=object)
+    parts = {"one": sparse.csr_matrix(np.arange(N_ITEMS, 0, -1, dtype=np.float32)[None, :])}
+    settings = PoolSettings(best=2, best_tail=3, demanded=0)
+    pool = candidate_pool(parts, latest, np.ones(N_ITEMS), tier, settings)
+    assert pool.pairs.indices.tolist() == [0, 1, 20, 21, 22]
+
+
 def test_ranks_follow_the_score_and_ties_the_column():
     scores = sparse.csr_matrix(np.array([[0.2, 0.0, 0.9, 0.2], [0.0, 0.0, 0.0, 0.1]]))
     assert ranks(scores).toarray().tolist() == [[2, 0, 1, 3], [0, 0, 0, 1]]

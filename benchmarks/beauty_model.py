@@ -20,7 +20,7 @@ from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.graph.pairs import PairSettings
 from ltexpo.graph.product_graph import GraphSettings, ProductGraph
 from ltexpo.ranking.blend import Blend
-from ltexpo.ranking.components import choose_components
+from ltexpo.ranking.components import choose_components, components_named
 from ltexpo.ranking.cooccurrence import Cooccurrence, CooccurrenceSettings
 from ltexpo.ranking.features import CandidateFeatures, FeatureSettings
 from ltexpo.ranking.gbm import Gbm, GbmSettings
@@ -90,7 +90,8 @@ class Model:
         items = history.in_code_order(catalogue.items)
         tier = TailSpec().assign(items, events)[Columns.Tier].to_numpy(object)
         tail = tier != Tier.Head
-        scorers, _ = choose_components(settings, taken_items=history.n_items, exclude_seen=True)
+        names, _ = choose_components(settings, taken_items=history.n_items, exclude_seen=True)
+        scorers = components_named(settings, names)
         scorers.append(Cosine(CooccurrenceSettings(
             window_positions=300, neighbours=1000, discount=0.5, shrinkage=0.0, profile_half_life=None
         )))

@@ -7,8 +7,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.data.history import History
+from ltexpo.data.ids import IdMap
 from ltexpo.errors import TableError
 from ltexpo.graph.nearest import nearest
+from ltexpo.graph.relations import given_relations
 from ltexpo.ranking.scorer import Scorer
 from ltexpo.sparse import Csr, csr, top_product
 
@@ -40,6 +42,18 @@ class GivenNeighbours(Scorer):
     def score(self, users: npt.NDArray[np.int64], n: int, *, skip: Csr | None = None) -> Csr:
         """See `Scorer.score`."""
         return top_product(self.profiles_[users], self.weights, n, skip=skip)
+
+
+def given_scorers(edges: pd.DataFrame | None, item_ids: IdMap) -> list[GivenNeighbours]:
+    """One component 'given_RELATION' for each relation of `edges` (source, relation, target), followed both ways."""
+    if edges is None:
+        return []
+    relations, _ = given_relations(edges, item_ids)
+    shape = (len(item_ids), len(item_ids))
+    return [
+        GivenNeighbours(f"given_{name}", both_ways(csr((found.weight, (found.source, found.target)), shape=shape)))
+        for name, found in relations.items()
+    ]
 
 
 def both_ways(matrix: Csr, *, discount: float = 0.5) -> Csr:

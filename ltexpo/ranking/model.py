@@ -34,6 +34,7 @@ from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.explore import best_with_tail
 from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettings
 from ltexpo.ranking.gbm import Gbm, GbmSettings
+from ltexpo.ranking.given import given_scorers
 from ltexpo.ranking.item_features import item_features
 from ltexpo.ranking.ranker import Ranker, RankerSettings
 from ltexpo.ranking.reader import Reader, ReaderSettings
@@ -119,7 +120,7 @@ class Model:
             items, earlier, content, users=dataset.users, edges=edges, rng=rng
         )
         rolled = roll(
-            items, events, chosen.blend, features=settings.features, settings=settings.rolling,
+            items, events, lambda: self._blend(items, edges), features=settings.features, settings=settings.rolling,
             event_weights=settings.event_weights, tail=settings.tail, vectors=vectors, matcher=matcher,
             attention=settings.attention, exclude_seen=settings.exclude_seen, rng=rng,
         )
@@ -195,12 +196,14 @@ class Model:
         vectors, matcher = self.reader_.read(dataset.items, events, content, users=dataset.users, edges=edges)
         known = item_features(history, items, settings.features.item, vectors=vectors)
         tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
-        return CandidateFeatures(self._blend(), settings.features, vectors=vectors, matcher=matcher).fit(
+        blend = self._blend(dataset.items, edges)
+        return CandidateFeatures(blend, settings.features, vectors=vectors, matcher=matcher).fit(
             history, items, tier, known=known, demand=self.demand_.score(known)
         )
 
-    def _blend(self) -> Blend:
-        return make_blend(self.settings, self.weights_, self.weights_)
+    def _blend(self, items: pd.DataFrame, edges: pd.DataFrame | None) -> Blend:
+        also = given_scorers(edges, IdMap.of(items[Columns.Item]))
+        return make_blend(self.settings, self.weights_, self.weights_, also)
 
     def write_into(self, folder: Path) -> None:
         """config.json, reader/, demand/ and ranker/, into a folder that the caller makes appear at once."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 MATCH, ATTRIBUTES, BEHAVIOUR = "match", "attributes", "behaviour"
 POPULARITY, PRICE, USER = "popularity", "price", "user"
+GRAPH = "graph"
 BASELINE = "baseline"
 """What is said of every candidate before anything is known of it."""
 RESERVED = (MATCH, ATTRIBUTES, BEHAVIOUR, POPULARITY, PRICE, USER, BASELINE)
@@ -15,7 +16,7 @@ _COMPONENTS = {
     "repeat": BEHAVIOUR, "cooccurrence": BEHAVIOUR, "ease": BEHAVIOUR, "blend": BEHAVIOUR,
 }
 _WORDS = {
-    "image": "picture", "graph": "product graph", "match": "likeness", USER: "the user's habits",
+    "image": "picture", GRAPH: "product graph", "match": "likeness", USER: "the user's habits",
 }
 
 
@@ -37,7 +38,7 @@ def _part(name: str, vectors: set[str]) -> str:
     if found and found[1] in vectors:
         return found[1]
     if kind in ("s", "r"):
-        return _COMPONENTS[rest]
+        return GRAPH if rest.startswith("given_") else _COMPONENTS[rest]
     if kind == "i":
         return ATTRIBUTES if rest.startswith(("heat_", "size_")) else POPULARITY
     if kind == "p":

@@ -27,13 +27,12 @@ from ltexpo.graph.product_graph import PRODUCT
 from ltexpo.progress import stage
 from ltexpo.ranking.features import Vectors
 from ltexpo.ranking.matching import Matcher
-from ltexpo.ranking.parts import MATCH, RESERVED
+from ltexpo.ranking.parts import GRAPH, MATCH, RESERVED
 
 if TYPE_CHECKING:  # bring torch
     from ltexpo.fusion.match import MatchModel
     from ltexpo.graph.encoder import GraphEncoder
 
-GRAPH = "graph"
 EDGES_FILE, DIRECTIONS_FILE = "edges.json", "directions.safetensors"
 _SAMPLE = 20_000
 
@@ -211,6 +210,8 @@ class Reader:
     def _graph_vectors(self, graph: ProductGraph | None, items: pd.DataFrame, narrow: Content) -> Content:
         if graph is None or self.graph_ is None:
             return {}
+        if GRAPH in narrow:
+            raise ConfigError("vectors 'graph' are given, and settings ask for a graph network too. Set graph: null.")
         found = self.graph_.encode(graph, _by_id(narrow, items))
         place = graph.nodes[PRODUCT].codes(items[Columns.Item])
         return {GRAPH: (found[place], np.ones(len(items), dtype=bool))}

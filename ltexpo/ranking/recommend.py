@@ -1,6 +1,6 @@
 """Dataset → every user's candidates, scored with P(click | examined)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from ltexpo.ranking.calibrate_tiers import TierCalibration, same_for_all
 from ltexpo.ranking.components import choose_components, components_named
 from ltexpo.ranking.holdout import hold_out
 from ltexpo.ranking.recommender import Recommendation, Recommender
+from ltexpo.ranking.scorer import Scorer
 from ltexpo.ranking.settings import RecommendSettings
 from ltexpo.ranking.trial import Trial
 
@@ -63,9 +64,12 @@ class ChosenBlend:
         return make_blend(self.settings, self.names, self.weights)
 
 
-def make_blend(settings: RecommendSettings, names: Iterable[str], weights: Mapping[str, float]) -> Blend:
-    """A blend of the components `names`, not fitted."""
-    return Blend(components_named(settings, names), weights, pool=max(settings.pool, settings.k))
+def make_blend(
+    settings: RecommendSettings, names: Iterable[str], weights: Mapping[str, float], also: Sequence[Scorer] = (),
+) -> Blend:
+    """A blend of the components `names`, not fitted; `also` are others of weight 0, whose scores are only looked at."""
+    scorers = [*components_named(settings, names), *also]
+    return Blend(scorers, {**weights, **{scorer.name: 0.0 for scorer in also}}, pool=max(settings.pool, settings.k))
 
 
 def choose_blend(

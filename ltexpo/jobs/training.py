@@ -6,26 +6,27 @@ import numpy as np
 from pydantic import Field
 
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import output_folder, read_frame
+from ltexpo.data.tables import output_folder, read_frame, read_json, write_json
 from ltexpo.encoders.catalogue import item_texts
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.encoders.tfidf import TfidfEncoder, TfidfSettings
 from ltexpo.errors import ConfigError
 from ltexpo.jobs.job import DataJob
-from ltexpo.jobs.vectors import stored_content
+from ltexpo.jobs.vectors import made_by, stored_content
 from ltexpo.progress import stage
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.model_card import model_card
 from ltexpo.ranking.train_report import TrainReport, train_report
 
-WORDS_FOLDER, CARD_FILE = "words", "README.md"
+WORDS_FOLDER, CARD_FILE, VECTORS_FILE = "words", "README.md", "vectors.json"
 
 
 class TrainJob(ModelSettings, DataJob):
     """Settings of 'ltexpo train'."""
 
     out: Path
-    """Folder to write the model to: config.json, reader/ (safetensors), demand/ and ranker/ (LightGBM), README.md."""
+    """Folder to write the model to: config.json, reader/ (safetensors), demand/ and ranker/ (LightGBM), vectors.json,
+    README.md."""
     vectors: tuple[Path, ...] = Field((), validate_default=False)
     """Folders that 'ltexpo encode' wrote; none: TF-IDF of the catalogue's words, kept with the model."""
     edges: Path | None = None
@@ -49,6 +50,7 @@ def run_train(job: TrainJob) -> TrainReport:
         model.fit(dataset, content, edges=edges, reader=reader, rng=job.seed)
         report = train_report(model, dataset)
         model.write_into(folder)
+        write_json(made_by(job.vectors), folder / VECTORS_FILE)
         card = model_card(
             model, report, dataset, content, seed=job.seed, own_words=(folder / WORDS_FOLDER).is_dir()
         )
@@ -85,4 +87,11 @@ def content_for(model: Path, vectors: tuple[Path, ...], dataset: Dataset) -> Con
         return _words(TfidfEncoder.load(own), dataset)
     if not vectors:
         raise ConfigError(f"{model}: was trained on vectors; give the folders of such vectors with 'vectors'.")
+    learnt, given = (read_json(model / VECTORS_FILE) if (model / VECTORS_FILE).is_file() else {}), made_by(vectors)
+    other = sorted(name for name in set(learnt) & set(given) if learnt[name] != given[name])
+    if other:
+        raise ConfigError(
+            f"vectors '{other[0]}' were made by another encoder, or at another precision, than those that {model} "
+            "learnt from. Encode with that one (its folder lies beside the vectors that it made), or train again."
+        )
     return stored_content(vectors, dataset.items)

@@ -22,3 +22,12 @@ def stored_content(folders: Sequence[Path], items: pd.DataFrame) -> Content:
             raise ConfigError(f"vectors: '{twice[0]}' lies in {folder} and in another folder. Give it once.")
         content |= {name: stored.of(name, items[Columns.Item].to_list()) for name in stored.vectors}
     return content
+
+
+def made_by(folders: Sequence[Path]) -> dict[str, str]:
+    """Name of vectors → what identifies their encoder, for those in `folders` whose maker noted it."""
+    found: dict[str, str] = {}
+    for folder in folders:
+        noted = ItemVectors.load(folder).facts.get("vectors", {})
+        found |= {name: one["identity"] for name, one in noted.items() if "identity" in one}
+    return found

@@ -2,6 +2,7 @@
 
 from ltexpo.metrics.accuracy import accuracy, accuracy_table
 from ltexpo.metrics.attention import Attention, attention_weights
+from ltexpo.metrics.auc import auc_ratio
 from ltexpo.metrics.calibration import (
     calibration_by_popularity,
     expected_calibration_error,
@@ -19,6 +20,7 @@ __all__ = [
     "accuracy",
     "accuracy_table",
     "attention_weights",
+    "auc_ratio",
     "calibration_by_popularity",
     "difference",
     "entropy",

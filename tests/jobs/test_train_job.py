@@ -73,11 +73,11 @@ def refused(capsys: pytest.CaptureFixture[str], code: int) -> str:
 
 def test_a_model_is_a_folder_that_says_what_it_is(room: Path):
     assert {path.name for path in (room / "words").iterdir()} == {
-        ".ltexpo", "config.json", "README.md", "words", "reader", "demand", "ranker",
+        ".ltexpo", "config.json", "vectors.json", "README.md", "words", "reader", "demand", "ranker",
     }
     assert not (room / "model" / "words").exists()
     suffixes = {path.suffix for path in (room / "model").rglob("*") if path.is_file()}
-    assert suffixes == {".json", ".md", ".safetensors", ".parquet", ".txt"}
+    assert suffixes == {"", ".json", ".md", ".safetensors", ".parquet", ".txt"}
     card = (room / "model" / "README.md").read_text(encoding="utf-8")
     assert "vectors `image`" in card and "nothing at or after 2026-01-10" in card
 
@@ -177,6 +177,24 @@ def test_bad_input_is_refused_in_one_line(room: Path, tmp_path: Path, capsys: py
     assert "no event before until" in refused(capsys, recommend(room, out, *model, "--until", "2020-01-01"))
     assert "no event before until" in refused(capsys, train(room, "no", "--until", "2020-01-01"))
     assert not out.exists() and not (room / "no").exists()
+
+
+def test_vectors_of_another_encoder_are_refused(
+    room: Path, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "encode.yaml").write_text("tfidf: {width: 8}\n")
+    encode = ("encode", "--config", tmp_path / "encode.yaml", "--data")
+    assert run(*encode, room / "data", "--out", tmp_path / "one") == 0
+    assert train(room, "told", "--until", UNTIL, "--vectors", tmp_path / "one") == 0
+    fewer = shop.dataset.items.assign(title=lambda items: items[Columns.Title].where(items.index > 40, "thing"))
+    replace(shop.dataset, items=fewer).save(tmp_path / "data")
+    assert run(*encode, tmp_path / "data", "--out", tmp_path / "two") == 0
+    same = ("--text", tmp_path / "one" / "tfidf")
+    assert run(*encode, tmp_path / "data", "--out", tmp_path / "three", *same) == 0
+    asked = ("recommend", "--data", tmp_path / "data", "--model", room / "told", "--out", tmp_path / "out", "--vectors")
+    capsys.readouterr()
+    assert "vectors 'text' were made by another encoder" in refused(capsys, run(*asked, tmp_path / "two"))
+    assert run(*asked, tmp_path / "three") == 0
 
 
 def test_a_pipeline_feeds_the_model(room: Path, shop: Shop, tmp_path: Path):

@@ -18,9 +18,9 @@ class GraphEncoderSettings(Settings):
     """Length of the vectors."""
     hops: int = Field(2, ge=1, le=4)
     """How far a product hears."""
-    steps: int = Field(200, ge=1)
+    steps: int = Field(120, ge=1)
     """Most steps of training."""
-    batch: int = Field(512, ge=2)
+    batch: int = Field(256, ge=2)
     """Pairs of a step; each product of it is a negative for all others."""
     rate: float = Field(3e-3, gt=0)
     """Learning rate (AdamW)."""
@@ -32,5 +32,5 @@ class GraphEncoderSettings(Settings):
     """Looks at the held-out pairs without a gain after which training stops; one look every 20 steps."""
     full_batch: int = Field(50_000, ge=0)
     """Edges above which a step sees only a sampled part of the graph."""
-    fanout: int = Field(10, ge=1)
+    fanout: int = Field(5, ge=1)
     """Edges of each node and relation that such a sample follows."""

@@ -29,6 +29,8 @@ class Adjacency:
         self.forward_matrix = _tensor(matrix, device)
         self.backward_matrix = _tensor(matrix.T.tocsr().sorted_indices(), device)
         self.heard = (count > 0).to(device)
+        self.rows = torch.nonzero(self.heard)[:, 0]
+        """Targets that hear anything."""
 
     def mean(self, x: Tensor) -> Tensor:
         """Weighted mean over neighbours: x (sources, d) → (targets, d), zero where there is none."""
@@ -87,8 +89,12 @@ class SageLayer(nn.Module):
         """Vectors by type → the same after one hop; `keep` (relation → (targets, 1)) silences edges of some rows."""
         out = {kind: self.own[self.types[kind]](h) for kind, h in x.items()}
         for name, adjacency in relations.items():
-            message = self.heard[self.relations[name]](adjacency.mean(x[adjacency.source]))
-            out[adjacency.target] = out[adjacency.target] + (message * keep[name] if name in keep else message)
+            # in a sampled part of the graph most nodes only speak: nothing is to be multiplied for them
+            rows = adjacency.rows
+            message = self.heard[self.relations[name]](adjacency.mean(x[adjacency.source])[rows])
+            if name in keep:
+                message = message * keep[name][rows]
+            out[adjacency.target] = out[adjacency.target].index_add(0, rows, message)
         return {kind: self.norm[self.types[kind]](x[kind] + out[kind].relu()) for kind in x}
 
 

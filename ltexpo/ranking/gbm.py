@@ -10,12 +10,15 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 
 from ltexpo.config import Settings
 from ltexpo.errors import ColumnError, ConfigError, TableError
 from ltexpo.ranking.calibrate import Calibration, calibration_from, calibration_record, fit_calibration
 
 _CONFIG = "config.json"
+_BESIDE = 0.02
+"""Added to a feature before its logarithm: scores that are scaled to a best of 1 are 0 where nothing was found."""
 
 
 class GbmSettings(Settings):
@@ -44,6 +47,9 @@ class GbmSettings(Settings):
     """Share of rows each tree sees."""
     truncation: int = Field(20, ge=1)
     """lambdarank: pairs with an item in the first so many places count."""
+    start_from: str | None = None
+    """Feature that the trees begin with: log-odds a + b · log(feature + 0.02), fitted first, so that they learn only
+    what it misses and stay near it where outcomes are few; null: they begin with nothing."""
     threads: int = Field(1, ge=1)
     """Threads of LightGBM; the model is the same for any number, more than the free cores are much slower."""
 
@@ -87,13 +93,16 @@ class Gbm:
         self.features_ = [str(name) for name in features.columns]
         table = features.to_numpy(dtype=np.float32)
         self.boosters_: list[Any] = []
+        self.starts_: list[tuple[float, float]] = []
         out_of_fold = np.empty(len(label))
         for fold in range(settings.bags):
             out = fold_of[codes] == fold
             train, held = rows[~out[rows]], rows[out[rows]]
-            booster = _boost(table, label, mass, codes, train, held, self.features_, settings, seed + fold)
+            self.starts_.append(self._fit_start(table[train], label[train], mass[train]))
+            start = self._start(table, fold)
+            booster = _boost(table, label, mass, codes, train, held, start, self.features_, settings, seed + fold)
             self.boosters_.append(booster)
-            out_of_fold[held] = booster.predict(table[held], raw_score=True, num_threads=settings.threads)
+            out_of_fold[held] = self._raw(table[held], fold)
         self.calibration_: Calibration | None = None
         if settings.objective != "poisson":
             used = np.ones(len(label), bool) if calibrate is None else np.asarray(calibrate, dtype=bool)
@@ -114,9 +123,7 @@ class Gbm:
     def raw_each(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """`raw` of each booster (bags, n)."""
         table = self._table(features)
-        return np.stack([
-            booster.predict(table, raw_score=True, num_threads=self.settings.threads) for booster in self.boosters_
-        ])
+        return np.stack([self._raw(table, bag) for bag in range(len(self.boosters_))])
 
     def score_unseen(self, features: pd.DataFrame, group: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """`score` (n,) from `raw_unseen`: for features of training rows that another model is to learn from."""
@@ -154,6 +161,11 @@ class Gbm:
             booster.predict(table, pred_contrib=True, num_threads=self.settings.threads) for booster in self.boosters_
         ], axis=0)
         frame = pd.DataFrame(total, columns=[*self.features_, "baseline"])
+        if self.settings.start_from is not None:
+            level = float(np.mean([start for start, _ in self.starts_]))
+            begun = np.mean([self._start(table, bag) for bag in range(len(self.boosters_))], axis=0)
+            frame[self.settings.start_from] += begun - level
+            frame["baseline"] += level
         return frame.T.groupby(lambda name: (parts or {}).get(name, name), sort=False).sum().T
 
     def importance(self) -> "pd.Series[float]":
@@ -166,7 +178,8 @@ class Gbm:
         """Write config.json and one LightGBM text per booster into `folder`, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
         calibration = None if self.calibration_ is None else calibration_record(self.calibration_)
-        config = {"settings": self.settings.model_dump(), "features": self.features_, "calibration": calibration}
+        config = {"settings": self.settings.model_dump(), "features": self.features_, "calibration": calibration,
+                  "starts": self.starts_}
         (folder / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         for path, booster in zip(self._paths(folder), self.boosters_, strict=True):
             booster.save_model(path)
@@ -180,11 +193,35 @@ class Gbm:
             raise ConfigError(f"{folder}: holds no {_CONFIG}. Give the folder of a saved ranker.")
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         model = cls(GbmSettings(**config["settings"]))
-        model.features_ = config["features"]
+        model.features_, model.starts_ = config["features"], [tuple(start) for start in config["starts"]]
         given = config["calibration"]
         model.calibration_ = None if given is None else calibration_from(given)
         model.boosters_ = [lightgbm.Booster(model_file=path) for path in model._paths(folder)]
         return model
+
+    def _raw(self, table: npt.NDArray[np.float32], bag: int) -> npt.NDArray[np.float64]:
+        booster = self.boosters_[bag]
+        found = booster.predict(table, raw_score=True, num_threads=self.settings.threads)
+        return np.asarray(found + self._start(table, bag))
+
+    def _start(self, table: npt.NDArray[np.float32], bag: int) -> npt.NDArray[np.float64]:
+        """What booster `bag` begins with (n,)."""
+        if self.settings.start_from is None:
+            return np.zeros(len(table))
+        level, slope = self.starts_[bag]
+        return np.asarray(level + slope * _logged(table[:, self.features_.index(self.settings.start_from)]))
+
+    def _fit_start(
+        self, table: npt.NDArray[np.float32], label: npt.NDArray[np.float64], mass: npt.NDArray[np.float64]
+    ) -> tuple[float, float]:
+        name = self.settings.start_from
+        if name is None:
+            return 0.0, 0.0
+        if name not in self.features_:
+            raise ColumnError(f"start_from is '{name}'; features are {', '.join(self.features_)}.")
+        given = _logged(table[:, self.features_.index(name)])[:, None]
+        fitted = LogisticRegression(C=1e3).fit(given, label, sample_weight=mass)
+        return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
 
     def _paths(self, folder: Path) -> Iterator[Path]:
         return (folder / f"booster_{bag}.txt" for bag in range(self.settings.bags))
@@ -199,10 +236,14 @@ class Gbm:
         return features[self.features_].to_numpy(dtype=np.float32)
 
 
+def _logged(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    return np.asarray(np.log(np.maximum(values.astype(np.float64), 0) + _BESIDE))
+
+
 def _boost(
     table: npt.NDArray[np.float32], label: npt.NDArray[np.float64], mass: npt.NDArray[np.float64],
-    codes: npt.NDArray[np.int64], train: npt.NDArray[np.int64], held: npt.NDArray[np.int64], names: list[str],
-    settings: GbmSettings, seed: int,
+    codes: npt.NDArray[np.int64], train: npt.NDArray[np.int64], held: npt.NDArray[np.int64],
+    start: npt.NDArray[np.float64], names: list[str], settings: GbmSettings, seed: int,
 ) -> Any:
     """One booster on the rows `train`, as long as it should be for the rows `held`; both are sorted by group."""
     import lightgbm
@@ -213,6 +254,7 @@ def _boost(
         sizes = np.unique(codes[rows], return_counts=True)[1] if ranking else None
         return lightgbm.Dataset(
             table[rows], label[rows], weight=mass[rows], group=sizes, feature_name=names, reference=reference,
+            init_score=None if settings.start_from is None else start[rows],
             params={"verbose": -1, "num_threads": settings.threads},
         )
 

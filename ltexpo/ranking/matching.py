@@ -92,9 +92,3 @@ class Matcher:
 
     def _user_vectors(self, history: History, users: npt.NDArray[np.int64]) -> Floats:
         return self.model.user_vectors(history, users, self.items, attributes=self.attributes)
-
-    @property
-    def directions(self) -> Floats:
-        """(I, width) unit vectors: products whose cosine is large match the same users."""
-        found = self.items[:, :-1]
-        return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), dtype=np.float32)

@@ -1,9 +1,10 @@
 """Label days and baskets → P(the user takes the candidate), with a second opinion on tail and new products.
 
-Three boosted models. `click` (binary) and `order` (lambdarank) learn from users who came back and judge everything.
+Boosted models. `click` (binary) learns from users who came back and judges everything; it starts from the blend, and
+learns what that misses. `order` (lambdarank), if it is asked for, learns the order within each user's candidates.
 `tail` (binary) judges tail and new products alone: few of these are ever taken by users who come back, so that it
-learns from cut baskets too. Head: logit(click) + order_weight · order; tail and new: the same + logit(tail). Each of
-the two sums is calibrated on what the boosters did not see.
+learns from cut baskets too. Head: logit(click) + order_weight · order; tail and new: the same + logit(tail). Each of the
+two sums is calibrated on what the boosters did not see.
 """
 
 import json
@@ -26,21 +27,20 @@ from ltexpo.ranking.rolling import LabelDay, by_day
 from ltexpo.ranking.scores import Scores
 
 _CONFIG = "config.json"
-_PARTS = ("click", "order", "tail")
 _MEANS = "P(the user takes the item on the next day | the user comes back)"
 
 
 class RankerSettings(Settings):
     """The ranker."""
 
-    click: GbmSettings = GbmSettings(objective="binary")
+    click: GbmSettings = GbmSettings(objective="binary", start_from="s_blend")
     """P(taken), from users who came back."""
-    order: GbmSettings = GbmSettings(objective="lambdarank")
+    order: GbmSettings = GbmSettings(objective="lambdarank", start_from="s_blend")
     """The order within a user's candidates, from users who came back."""
     tail: GbmSettings = GbmSettings(objective="binary", learning_rate=0.06, leaves=7, min_rows=40)
     """P(taken) of tail and new products, from users who came back and from cut baskets."""
-    order_weight: float = Field(0.5, ge=0)
-    """What one unit of `order` counts against one unit of log-odds."""
+    order_weight: float = Field(0.0, ge=0)
+    """What one unit of `order` counts against one unit of log-odds; 0: without it."""
     basket_weight: float = Field(0.3, ge=0)
     """What a row of a basket counts against one of a user who came back."""
     negatives: float = Field(0.35, gt=0, le=1)
@@ -64,6 +64,7 @@ class Ranker:
 
     def __init__(self, settings: RankerSettings | None = None) -> None:
         self.settings = settings or RankerSettings()
+        self.order_: Gbm | None = None
 
     def fit(
         self, days: Sequence[LabelDay], baskets: Sequence[LabelDay] = (), *, rng: int | np.random.Generator = 0
@@ -74,17 +75,17 @@ class Ranker:
             raise TableError("the ranker got no label day. Give days on which users came back.")
         everything = _Rows.of(days, settings.negatives, rng)
         self.click_ = everything.fit(settings.click, rng)
-        self.order_ = everything.fit(settings.order, rng, weighted=False)
+        if settings.order_weight > 0:
+            self.order_ = everything.fit(settings.order, rng, weighted=False)
         tail = everything.only(everything.in_tail)
         shown = _Rows.of(baskets, settings.negatives, rng)
         shown = shown.only(shown.in_tail)
         self.tail_ = tail.joined(shown, settings.basket_weight).fit(settings.tail, rng)
         # Calibration needs every candidate: those left out of training are judged by the boosters all the same.
         whole = _Rows.of(days, 1.0, rng)
-        raw = self._sums(
-            self.click_.raw_unseen(whole.features, whole.group), self.order_.raw_unseen(whole.features, whole.group),
-            self.tail_.raw_unseen(whole.features, whole.group), whole.in_tail,
-        )
+        raw = self._sums({
+            name: model.raw_unseen(whole.features, whole.group) for name, model in self.boosters.items()
+        }, whole.in_tail)
         self.calibration_ = _maps(raw, whole, np.ones(len(raw), dtype=bool))
         fold = self.click_.folds_.reindex(whole.group).fillna(-1).to_numpy()
         unseen = np.empty(len(raw))
@@ -101,8 +102,9 @@ class Ranker:
         that `tail` would learn that nobody buys again.
         """
         in_tail = candidates.in_tail(tier)
-        click, order, tail = (model.raw_each(candidates.features) for model in (self.click_, self.order_, self.tail_))
-        sums = self._sums(click, order, tail, in_tail)
+        sums = self._sums(
+            {name: model.raw_each(candidates.features) for name, model in self.boosters.items()}, in_tail
+        )
         return Scores.of(lambda raw: _calibrated(self.calibration_, raw, in_tail), sums)
 
     @property
@@ -113,17 +115,16 @@ class Ranker:
     @property
     def boosters(self) -> Mapping[str, Gbm]:
         """Its boosted models by name."""
-        return {name: getattr(self, f"{name}_") for name in _PARTS}
+        every = {"click": self.click_, "order": self.order_, "tail": self.tail_}
+        return {name: model for name, model in every.items() if model is not None}
 
     def contributions(
         self, candidates: Candidates, tier: npt.NDArray[np.object_], parts: Mapping[str, str]
     ) -> pd.DataFrame:
         """What each part adds to the log-odds of each candidate before calibration: see `Gbm.contributions`."""
-        click, order, tail = (
-            model.contributions(candidates.features, parts) for model in (self.click_, self.order_, self.tail_)
-        )
-        second = tail.mul(candidates.in_tail(tier).astype(float), axis=0)
-        return click.add(self.settings.order_weight * order, fill_value=0.0).add(second, fill_value=0.0)
+        every = {name: model.contributions(candidates.features, parts) for name, model in self.boosters.items()}
+        found = every["click"].add(every["tail"].mul(candidates.in_tail(tier).astype(float), axis=0), fill_value=0.0)
+        return found.add(self.settings.order_weight * every["order"], fill_value=0.0) if "order" in every else found
 
     def save(self, folder: Path) -> None:
         """Write config.json and a folder of each model into `folder`."""
@@ -133,8 +134,8 @@ class Ranker:
             "calibration": [calibration_record(one) for one in self.calibration_],
         }
         (folder / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        for name in _PARTS:
-            getattr(self, f"{name}_").save(folder / name)
+        for name, model in self.boosters.items():
+            model.save(folder / name)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -144,15 +145,16 @@ class Ranker:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         ranker = cls(RankerSettings(**config["settings"]))
         ranker.calibration_ = tuple(calibration_from(one) for one in config["calibration"])
-        for name in _PARTS:
-            setattr(ranker, f"{name}_", Gbm.load(folder / name))
+        ranker.click_, ranker.tail_ = Gbm.load(folder / "click"), Gbm.load(folder / "tail")
+        if ranker.settings.order_weight > 0:
+            ranker.order_ = Gbm.load(folder / "order")
         return ranker
 
     def _sums(
-        self, click: npt.NDArray[np.float64], order: npt.NDArray[np.float64], tail: npt.NDArray[np.float64],
-        in_tail: npt.NDArray[np.bool_],
+        self, raw: Mapping[str, npt.NDArray[np.float64]], in_tail: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.float64]:
-        return click + self.settings.order_weight * order + np.where(in_tail, tail, 0.0)
+        total = raw["click"] + np.where(in_tail, raw["tail"], 0.0)
+        return total + self.settings.order_weight * raw["order"] if "order" in raw else total
 
 
 def _calibrated(

@@ -184,8 +184,7 @@ class Reader:
         vectors = {name: rows for name, (rows, _) in _by_id({**narrow, **extra}, items).items()}
         if self.match_ is None:
             return vectors, None
-        matcher = Matcher.of(self.match_, items, {**content, **extra}, users)
-        return {**vectors, MATCH: matcher.directions}, matcher
+        return vectors, Matcher.of(self.match_, items, {**content, **extra}, users)
 
     def _narrow(self, content: Content) -> Content:
         """Unit vectors of at most `compare_width`, 0 where there is none."""

@@ -46,7 +46,7 @@ def test_every_feature_has_a_part(model: Model):
     found = parts_of(features)
     assert set(found) == set(features)
     assert set(found.values()) <= {"image", "graph", *RESERVED} - {BASELINE}
-    assert {found[name] for name in ("m_match", "m_worth", "p_max_match", "i_alike_match")} == {"match"}
+    assert {found[name] for name in ("m_match", "m_worth")} == {"match"}
 
 
 def test_vectors_of_any_name_are_a_part():

@@ -135,3 +135,21 @@ def test_missing_features_and_folders_are_named(binary: Gbm, tmp_path: Path):
         binary.score(features.drop(columns="price"))
     with pytest.raises(ConfigError, match=r"config\.json"):
         Gbm.load(tmp_path)
+
+
+def test_trees_that_start_from_a_score_stay_near_it_where_outcomes_are_few(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    features = pd.DataFrame(rng.random((4000, 3)).astype(np.float32), columns=["known", "noise", "other"])
+    outcome = (rng.random(4000) < 0.02 + 0.1 * features["known"] ** 2).astype(int)
+    group = np.arange(4000) // 10
+    settings = GbmSettings(objective="binary", bags=3, max_rounds=30, patience=5, start_from="known")
+    model = Gbm(settings).fit(features, outcome, group, rng=0)
+    plain = Gbm(settings.model_copy(update={"start_from": None})).fit(features, outcome, group, rng=0)
+    followed = [np.corrcoef(one.raw(features), np.log(features["known"] + 0.02))[0, 1] for one in (model, plain)]
+    assert followed[0] > 0.95 and followed[0] > followed[1]
+    parts = model.contributions(features)
+    assert parts.sum(axis=1).to_numpy() == pytest.approx(model.raw(features), abs=1e-6)
+    model.save(tmp_path / "gbm")
+    assert Gbm.load(tmp_path / "gbm").raw(features).tobytes() == model.raw(features).tobytes()
+    with pytest.raises(ColumnError, match="start_from is 'gone'"):
+        Gbm(settings.model_copy(update={"start_from": "gone"})).fit(features, outcome, group)

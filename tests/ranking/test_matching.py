@@ -71,10 +71,3 @@ def test_nothing_is_asked_for_and_nothing_is_there(history: History):
     assert matcher.match(history, np.array([0, 1]), TIER, 0).best.nnz == 0
     only_head = np.full(N_ITEMS, Tier.Head, dtype=object)
     assert matcher.match(history, np.array([0, 1]), only_head, 50).best.nnz == 2 * N_ITEMS
-
-
-def test_directions_have_length_one_or_none():
-    directions = Matcher.of(_Vectors(), pd.DataFrame(), {}).directions
-    length = np.linalg.norm(directions, axis=1)
-    assert directions.shape == (N_ITEMS, WIDTH)
-    assert length[3] == 0 and np.delete(length, 3) == pytest.approx(1.0, abs=1e-5)

@@ -19,7 +19,7 @@ from ltexpo.sparse import csr
 TREES = {"bags": 2, "max_rounds": 40, "patience": 10, "learning_rate": 0.2, "min_rows": 20, "feature_share": 1.0}
 SETTINGS = RankerSettings(
     click=GbmSettings(objective="binary", **TREES), order=GbmSettings(objective="lambdarank", **TREES),
-    tail=GbmSettings(objective="binary", **TREES), negatives=0.5,
+    tail=GbmSettings(objective="binary", **TREES), negatives=0.5, order_weight=0.5,
 )
 N_ITEMS = 20
 

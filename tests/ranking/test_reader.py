@@ -14,7 +14,6 @@ from ltexpo.columns import Columns
 from ltexpo.data.history import History
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError
-from ltexpo.ranking.parts import MATCH
 from ltexpo.ranking.reader import GRAPH, Reader, ReaderSettings
 
 N_BRANDS, SIZE = 6, 20
@@ -60,7 +59,7 @@ def reader() -> Reader:
 
 def test_vectors_have_length_one_and_none_where_there_are_none(reader: Reader):
     vectors, matcher = reader.read(_catalogue(), _purchases(), _content())
-    assert set(vectors) == {"image", GRAPH, MATCH} and matcher is not None
+    assert set(vectors) == {"image", GRAPH} and matcher is not None
     there = _content()["image"][1]
     for name, rows in vectors.items():
         length = np.linalg.norm(rows, axis=1)
@@ -85,8 +84,8 @@ def test_products_that_came_later_are_read_and_matched(reader: Reader):
     rows, there = _content()["image"]
     content = {"image": (np.vstack([rows, np.eye(N_BRANDS, dtype=np.float32)]), np.r_[there, np.ones(N_BRANDS, bool)])}
     every = pd.concat([items, later], ignore_index=True)
-    vectors, matcher = reader.read(every, _purchases(), content)
-    assert len(vectors[MATCH]) == len(every) and matcher is not None
+    _, matcher = reader.read(every, _purchases(), content)
+    assert matcher is not None and len(matcher.items) == len(every)
     history = History.of(every, _purchases())
     users = np.arange(60)
     new = np.arange(len(items), len(every))
@@ -117,4 +116,4 @@ def test_two_kinds_of_graph_vectors_are_refused(reader: Reader):
     with pytest.raises(ConfigError, match="Set graph: null"):
         reader.read(_catalogue(), _purchases(), {"image": image, GRAPH: image})
     given = Reader(_settings(graph=None)).fit(_catalogue(), _purchases(), {GRAPH: image}, rng=0)
-    assert set(given.read(_catalogue(), _purchases(), {GRAPH: image})[0]) == {GRAPH, MATCH}
+    assert set(given.read(_catalogue(), _purchases(), {GRAPH: image})[0]) == {GRAPH}

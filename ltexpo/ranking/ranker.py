@@ -3,8 +3,8 @@
 Boosted models. `click` (binary) learns from users who came back and judges everything; it starts from the blend, and
 learns what that misses. `order` (lambdarank), if it is asked for, learns the order within each user's candidates.
 `tail` (binary) judges tail and new products alone: few of these are ever taken by users who come back, so that it
-learns from cut baskets too. Head: logit(click) + order_weight · order; tail and new: the same + logit(tail). Each of the
-two sums is calibrated on what the boosters did not see.
+learns from cut baskets too. Head: logit(click) + order_weight · order; tail and new: the same + logit(tail). Each of
+the two sums is calibrated on what the boosters did not see.
 """
 
 import json

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from hm_days import Day, K, Made, Method, Shop
+from hm_days import VALIDATION_DAYS, Day, K, Made, Method, Shop
 from rivals import GraphRival, GraphSettings, TitleCosine, Watch
 
 from ltexpo.columns import Columns, Tier
@@ -25,8 +25,10 @@ from ltexpo.ranking.content import Content
 from ltexpo.ranking.cooccurrence import Cooccurrence
 from ltexpo.ranking.ease import Ease, EaseSettings
 from ltexpo.ranking.holdout import hold_out
+from ltexpo.ranking.explore import best_with_tail
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.popularity import Popularity
+from ltexpo.ranking.reader import Reader, ReaderSettings
 from ltexpo.ranking.recommend import RecommendSettings, fit_recommender
 from ltexpo.ranking.repeat import Repeat
 from ltexpo.ranking.taste import Taste
@@ -137,16 +139,56 @@ def model(changes: Mapping[str, Any] | None = None, *, without: Sequence[str] = 
     """The method of the model with `changes` to its settings and the vectors called `without` left out."""
 
     def method(shop: Shop, day: Day, seed: int) -> Made:
+        chosen_on = day.day in VALIDATION_DAYS
         settings = ModelSettings.model_validate({
-            **MODEL, "until": day.day, "k": FIRST + FIRST_OF_TAIL, "explore": 0.5, "weights": _weights(shop, seed),
-            **(changes or {}),
+            **MODEL, "until": CHOSEN_BEFORE if chosen_on else day.day, "k": FIRST + FIRST_OF_TAIL, "explore": 0.5,
+            "weights": _weights(shop, seed), **(changes or {}),
         })
         content = shop.content(without)
         fitted = Model(settings).fit(shop.dataset, content, rng=seed)
-        candidates = fitted.recommend(shop.dataset, content, user_ids=day.users).candidates
-        return Made.of(candidates, {"label_days": fitted.report_["label_days"]})
+        facts = {"label_days": fitted.report_["label_days"]}
+        if chosen_on:
+            return Made.of(_held_out(fitted, shop, day), facts)
+        return Made.of(fitted.recommend(shop.dataset, content, user_ids=day.users).candidates, facts)
 
     return method
+
+
+def _held_out(fitted: Model, shop: Shop, day: Day) -> pd.DataFrame:
+    """Candidates of the validation day, by trees that did not learn from their users.
+
+    Nearly nobody came back on an earlier day, so that this day itself is the one that the trees learn from.
+    """
+    label = fitted.label_days_[-1]
+    if str(label.day.date()) != day.day:
+        raise SystemExit(f"the last label day is {label.day.date()}, not {day.day}.")
+    made, score = label.candidates, fitted.ranker_.unseen_[-1]
+    in_tail = label.tier[made.item] != Tier.Head
+    kept = best_with_tail(made.user, made.item, score, in_tail, k=FIRST + FIRST_OF_TAIL, share=0.5)
+    ids = pd.Series(label.user_ids[made.user[kept]].to_numpy(dtype=object))
+    items = np.sort(shop.dataset.items[Columns.Item].to_numpy(dtype=object))
+    return pd.DataFrame({
+        Columns.Request: ids, Columns.User: ids, Columns.Item: items[made.item[kept]], Columns.Score: score[kept],
+        Columns.Rank: ids.groupby(ids, sort=False).cumcount() + 1,
+    })
+
+
+def match_alone(shop: Shop, day: Day, seed: int) -> Made:
+    """The match model by itself, without candidates, features and trees: the best of everything by its score."""
+    events = shop.dataset.require_events("the benchmark")
+    events = events[events[Columns.Timestamp] < pd.Timestamp(day.day, tz="UTC")]
+    content = shop.content()
+    _, matcher = Reader(ReaderSettings()).fit_read(
+        shop.dataset.items, events, content, users=shop.dataset.users, rng=seed
+    )
+    history, _, tier = _learning(shop, events)
+    if matcher is None:
+        raise SystemExit("the match model is left out by its settings.")
+    users = history.user_ids.codes(day.users)
+    matched = matcher.match(history, users, tier, FIRST_OF_TAIL)
+    pairs = matched.best.tocoo()
+    scores = csr((np.exp(matched.score(pairs.row, pairs.col)), (pairs.row, pairs.col)), shape=pairs.shape)
+    return Made.of(_frame(scores, day, history))
 
 
 METHODS: dict[str, Method] = {
@@ -165,7 +207,12 @@ METHODS: dict[str, Method] = {
     "model-no-image": model(without=("image",)),
     "model-no-graph": model({"graph": None}),
     "model-mean": model({"fusion": {"fuse": "mean"}}),
+    "model-no-behaviour": model({
+        "fusion": {"least": 10**9, "heat": False}, "components": ("content", "taste"),
+        "weights": {"popularity": 0.01, "content": 0.5, "taste": 0.49},
+    }),
     "model-no-network": model({"graph": None, "fusion": None}),
+    "model-no-trees": match_alone,
 }
 RANDOM = ("bpr", "lightgcn", *(name for name in METHODS if name.startswith("model")))
 """Methods that differ between seeds; the others run once."""

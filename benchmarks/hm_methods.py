@@ -24,8 +24,8 @@ from ltexpo.ranking.calibrate_tiers import fit_tiers
 from ltexpo.ranking.content import Content
 from ltexpo.ranking.cooccurrence import Cooccurrence
 from ltexpo.ranking.ease import Ease, EaseSettings
-from ltexpo.ranking.holdout import hold_out
 from ltexpo.ranking.explore import best_with_tail
+from ltexpo.ranking.holdout import hold_out
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.popularity import Popularity
 from ltexpo.ranking.reader import Reader, ReaderSettings

@@ -37,17 +37,21 @@ def with_tail(
 
 def best_with_tail(
     user: npt.NDArray[np.int64], item: npt.NDArray[np.int64], score: npt.NDArray[np.float64],
-    in_tail: npt.NDArray[np.bool_], *, k: int, share: float,
+    in_tail: npt.NDArray[np.bool_], *, k: int, share: float, in_new: npt.NDArray[np.bool_] | None = None,
+    new_share: float = 0.0,
 ) -> npt.NDArray[np.int64]:
     """Rows of each user's `k` best candidates, among them the ⌊share · k⌋ best of the tail: by user, best first.
 
-    All (n,); ties go to the lower item code.
+    With `in_new` also the ⌊new_share · k⌋ best of those. All (n,); ties go to the lower item code.
     """
     order = np.lexsort((item, -score, user))
-    of, tail = user[order], in_tail[order]
-    place_in_tail = _running(of, tail)
-    first = tail & (place_in_tail <= _slots(k, share))
-    # The tail's best come before all others, so that they are among the first k whatever their score.
+    of = user[order]
+    first = np.zeros(len(of), dtype=bool)
+    for group, part in ((in_tail, share), (in_new, new_share)):
+        if group is not None:
+            inside = group[order]
+            first |= inside & (_running(of, inside) <= _slots(k, part))
+    # What is to be kept comes before all others, so that it is among the first k whatever its score.
     again = np.lexsort((np.arange(len(of)), ~first, of))
     kept = again[_running(of[again], np.ones(len(of), dtype=bool)) <= k]
     return order[np.sort(kept)]

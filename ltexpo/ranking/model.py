@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.config import check_settings
@@ -51,6 +51,8 @@ _USERS_AT_ONCE = 512
 class ModelSettings(RecommendSettings, ReaderSettings):
     """The whole model: networks, candidates, features and ranker."""
 
+    explore_new: float = Field(0.05, ge=0, lt=1)
+    """At least this share of each user's candidates are new products, where so many are found."""
     features: FeatureSettings = FeatureSettings()
     """Candidates and their features."""
     rolling: RollingSettings = RollingSettings()
@@ -181,7 +183,8 @@ class Model:
             scores = self.ranker_.score(candidates, tier)
             kept = best_with_tail(
                 candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
-                k=settings.k, share=settings.explore,
+                k=settings.k, share=settings.explore, in_new=tier[candidates.item] == Tier.New,
+                new_share=settings.explore_new,
             )
             yield Scored(ids, history.item_ids, candidates, scores, kept)
 

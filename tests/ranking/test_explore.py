@@ -79,3 +79,10 @@ def test_a_share_is_what_was_written():
     item, user = np.arange(200), np.zeros(200, dtype=np.int64)
     kept = best_with_tail(user, item, -item.astype(float), item >= 100, k=100, share=0.29)
     assert (kept >= 100).sum() == 29
+
+
+def test_new_products_have_places_of_their_own():
+    item, user = np.arange(20), np.zeros(20, dtype=np.int64)
+    score = -item.astype(float)
+    found = best_with_tail(user, item, score, item >= 10, k=10, share=0.3, in_new=item >= 15, new_share=0.2)
+    assert found.tolist() == [0, 1, 2, 3, 4, 10, 11, 12, 15, 16]

@@ -186,47 +186,6 @@ def _best(
     )
 
 
-def _softplus(values: Floats) -> Floats:
-    return np.asarray(np.logaddexp(np.float32(0), values))
-
-
-def _normalised(pairs: sparse.coo_matrix) -> torch.Tensor:
-    """Users and items as one graph, edges 1 / √(d_u d_i): sparse tensor (U + T, U + T)."""
-    users, size = pairs.shape[0], sum(pairs.shape)
-    ones = np.ones(2 * pairs.nnz, dtype=np.float32)
-    ends = np.r_[pairs.row, users + pairs.col], np.r_[users + pairs.col, pairs.row]
-    both = csr((ones, ends), shape=(size, size))
-    degree = np.maximum(np.diff(both.indptr), 1).astype(np.float32)
-    rows = np.repeat(np.arange(size), np.diff(both.indptr))
-    values = 1 / np.sqrt(degree[rows] * degree[both.indices])
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(both.indptr.astype(np.int64)), torch.from_numpy(both.indices.astype(np.int64)),
-        torch.from_numpy(values), (size, size), check_invariants=True,
-    )
-
-
-def _best(
-    left: Floats, right: Floats, codes: npt.NDArray[np.int64], n: int, n_items: int, skip: Csr | None,
-    *, positive: Callable[[Floats], Floats],
-) -> Csr:
-    """The `n` largest left @ rightᵀ of each row as CSR (B, I); row c of `right` is item `codes[c]`.
-
-    `positive` is strictly increasing and makes scores positive.
-    """
-    n = min(n, len(codes))
-    rows, columns, values = [], [], []
-    for start in range(0, len(left), _USERS_AT_ONCE):
-        scores = positive(left[start : start + _USERS_AT_ONCE] @ right.T)
-        if skip is not None:
-            scores[np.asarray(skip[start : start + len(scores)][:, codes].todense()) > 0] = 0.0
-        best = np.sort(np.argpartition(-scores, n - 1, axis=1)[:, :n], axis=1)
-        rows.append(np.repeat(start + np.arange(len(scores)), n))
-        columns.append(codes[best].ravel())
-        values.append(np.take_along_axis(scores, best, axis=1).ravel())
-    row, value = np.concatenate(rows), np.concatenate(values)
-    kept = value > 0
-    return csr((value[kept], (row[kept], np.concatenate(columns)[kept])), shape=(len(left), n_items), dtype=np.float32)
-
 
 def _precision(rival: GraphRival, watch: Watch) -> float:
     """Mean average precision of the watched users' first `k`."""

@@ -4,20 +4,21 @@ from pathlib import Path
 from typing import Self
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
 from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
 from ltexpo.jobs.job import DataJob
+from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.ranking.recommend import Recommendation, RecommendSettings, recommend
 
 CANDIDATES_FILE, RECOMMEND_FILE = "candidates.parquet", "recommend.json"
 _WITH_MODEL = {"k", "until", "users", "users_file", "explore", "data", "seed", "out", "model", "vectors", "edges"}
 
 
-class RecommendJob(RecommendSettings, DataJob):
+class RecommendJob(RecommendSettings, ModelInputs, DataJob):
     """Settings of 'ltexpo recommend'."""
 
     out: Path
@@ -25,15 +26,9 @@ class RecommendJob(RecommendSettings, DataJob):
     model: Path | None = None
     """Folder that 'ltexpo train' wrote; null: the blend of baselines, fitted now. What is not given here is as it was
     trained with, and only k, until, users, users_file and explore may be."""
-    vectors: tuple[Path, ...] = Field((), validate_default=False)
-    """With a model that was trained on vectors: folders that 'ltexpo encode' wrote of this dataset."""
-    edges: Path | None = None
-    """With a model that was trained on given edges: the Parquet of today's."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.model is None and (self.vectors or self.edges is not None):
-            raise ValueError("vectors and edges need a model")
         if self.model is not None:
             other = sorted(self.model_fields_set - _WITH_MODEL)
             if other:

@@ -3,18 +3,16 @@
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 import pandas as pd
-from pydantic import Field, model_validator
 
 from ltexpo.columns import Columns
-from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
 from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_batches, write_frame, write_json
 from ltexpo.data.tail import TailSpec
 from ltexpo.jobs.job import DataJob, trained_until, training_tiers
+from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
 from ltexpo.rerank import Explanation, ExposureReranker, FinalLists, Reranked, RerankSettings, explain
 
@@ -85,7 +83,7 @@ def catalogue_with_tiers(
     return dataset.items.assign(tier=training_tiers(dataset, tail, moment)[Columns.Tier].to_numpy()), moment
 
 
-class ExplainJob(Settings):
+class ExplainJob(ModelInputs):
     """Settings of 'ltexpo explain'."""
 
     data: Path
@@ -96,16 +94,6 @@ class ExplainJob(Settings):
     """The request_id whose list is explained."""
     model: Path | None = None
     """Folder that 'ltexpo train' wrote, if it scored the candidates: says what each product's match is made of."""
-    vectors: tuple[Path, ...] = Field((), validate_default=False)
-    """With a model that was trained on vectors: folders that 'ltexpo encode' wrote of this dataset."""
-    edges: Path | None = None
-    """With a model that was trained on given edges: the Parquet of today's."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.model is None and (self.vectors or self.edges is not None):
-            raise ValueError("vectors and edges need a model")
-        return self
 
 
 def run_explain(job: ExplainJob) -> Explanation:

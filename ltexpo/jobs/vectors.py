@@ -2,14 +2,34 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field, model_validator
 
 from ltexpo.columns import Columns
+from ltexpo.config import Settings
 from ltexpo.encoders.item_vectors import Content, ItemVectors
 from ltexpo.errors import ConfigError
+
+
+class ModelInputs(Settings):
+    """A trained model and what it reads beside the dataset."""
+
+    model: Path | None = None
+    """Folder that 'ltexpo train' wrote; null: none."""
+    vectors: tuple[Path, ...] = Field((), validate_default=False)
+    """With a model that was trained on vectors: folders that 'ltexpo encode' wrote of this dataset."""
+    edges: Path | None = None
+    """With a model that was trained on given edges: the Parquet of today's."""
+
+    @model_validator(mode="after")
+    def _need_a_model(self) -> Self:
+        if self.model is None and (self.vectors or self.edges is not None):
+            raise ValueError("vectors and edges need a model")
+        return self
 
 
 def stored_content(folders: Sequence[Path], items: pd.DataFrame) -> Content:

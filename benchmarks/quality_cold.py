@@ -13,7 +13,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,32 +188,52 @@ def _print_calibration(shown: pd.DataFrame) -> None:
         print(f"| {row.decile} | {row.interactions_low:.0f}–{row.interactions_high:.0f} | {row.n:,} "
               f"| {row.predicted:.4f} | {row.observed:.4f} ({row.low:.4f}–{row.high:.4f}) | {truth:.4f} "
               f"| {row.observed - row.predicted:+.4f} | {row.error:.4f} | {noise:.4f} |")
-    gap = (table["weight"] * (table["observed"] - table["predicted"]).abs()).sum()
-    inside = (table["weight"] * table["error"]).sum()
-    print(f"\nover the deciles: {gap:.4f} between their means; {inside:.4f} with {BINS} bins of scores in each "
-          f"(chance alone: {(table['weight'] * np.mean(chance, axis=0)).sum():.4f})")
-    print(f"all impressions in {BINS} bins: {expected_calibration_error(p, shown['clicked'], attention=a):.4f}")
-    if "propensity" in shown.columns:
-        print("weighted by inverse propensity (what scores are calibrated for), score and truth by decile: "
-              + "; ".join(_weighted(shown, popularity, edges)))
+    inside, alone = (float((table["weight"] * error).sum()) for error in (table["error"], np.mean(chance, axis=0)))
+    print(f"\nwith {BINS} bins of scores in each decile: {inside:.4f} (chance alone: {alone:.4f}); all impressions in "
+          f"{BINS} bins: {expected_calibration_error(p, shown['clicked'], attention=a):.4f}")
+    decile = np.searchsorted(edges[:-1], popularity, side="right") - 1
+    print("\n| impressions | weighed | error over the deciles by clicks | by the truth |\n| --- | --- | ---: | ---: |")
+    known = ~shown["hidden"].to_numpy()
+    for name, rows in (("all", np.ones(len(shown), dtype=bool)), ("without hidden products", known)):
+        weights = {"as shown": np.ones(len(shown))}
+        if "propensity" in shown.columns:
+            weights["by inverse propensity"] = _inverse(shown["propensity"])
+        for how, weight in weights.items():
+            w = (weight * a)[rows]
+            clicks = weight[rows] * shown["clicked"].to_numpy()[rows]
+            value, low, high = _gap(w, clicks, p[rows], decile[rows], users[rows], rng)
+            truth = _gap(w, w * shown["truth"].to_numpy()[rows], p[rows], decile[rows], users[rows], rng)[0]
+            print(f"| {name} | {how} | {value:.4f} ({low:.4f}–{high:.4f}) | {truth:.4f} |")
     hidden = shown[shown["hidden"]]
-    if len(hidden):
-        looks = Ratio.of(hidden["clicked"], hidden["examined"], hidden["user"].to_numpy())
-        one = estimate(looks)
-        print(f"hidden products: {len(hidden):,} impressions, score {_mean(hidden, 'score'):.4f}, clicks / looks "
-              f"{one.value:.4f} ({one.low:.4f}–{one.high:.4f}), truth {_mean(hidden, 'truth'):.4f}")
+    one = estimate(Ratio.of(hidden["clicked"], hidden["examined"], hidden["user"].to_numpy()))
+    print(f"\nhidden products: {len(hidden):,} impressions, score {_mean(hidden, 'score'):.4f}, clicks / looks "
+          f"{one.value:.4f} ({one.low:.4f}–{one.high:.4f}), truth {_mean(hidden, 'truth'):.4f}")
+
+
+def _gap(
+    looks: npt.NDArray[Any], clicks: npt.NDArray[Any], score: npt.NDArray[Any], decile: npt.NDArray[np.int64],
+    users: npt.NDArray[Any], rng: np.random.Generator,
+) -> tuple[float, float, float]:
+    """Σ over deciles of |clicks − looks · score| / Σ looks, with the middle 95% of 500 bootstraps over users."""
+    user = np.unique(users, return_inverse=True)[1]
+    shape = (user.max() + 1, decile.max() + 1)
+    cell = user * shape[1] + decile
+    size = shape[0] * shape[1]
+    off = np.bincount(cell, weights=clicks - looks * score, minlength=size).reshape(shape)
+    total = np.bincount(user, weights=looks)
+    drawn_users = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), size=500)
+    again = np.abs(drawn_users @ off).sum(axis=1) / (drawn_users @ total)
+    low, high = np.quantile(again, [0.025, 0.975])
+    return float(np.abs(off.sum(axis=0)).sum() / total.sum()), float(low), float(high)
+
+
+def _inverse(propensity: "pd.Series[float]") -> npt.NDArray[np.float64]:
+    """Weights as scores are calibrated with: capped at ten times that of the median."""
+    return np.asarray(1 / np.maximum(propensity, propensity.median() / 10), dtype=np.float64)
 
 
 def _mean(rows: pd.DataFrame, name: str) -> float:
     return float(np.average(rows[name], weights=rows["examined"]))
-
-
-def _weighted(shown: pd.DataFrame, popularity: npt.NDArray[Any], edges: npt.NDArray[Any]) -> Iterator[str]:
-    weight = (shown["examined"] / np.maximum(shown["propensity"], shown["propensity"].median() / 10)).to_numpy()
-    for low, high in pairwise(edges):
-        here = (popularity >= low) & (popularity < high)
-        yield (f"{np.average(shown['score'][here], weights=weight[here]):.4f} "
-               f"{np.average(shown['truth'][here], weights=weight[here]):.4f}")
 
 
 def _print_coverage(tables: dict[str, pd.DataFrame]) -> None:

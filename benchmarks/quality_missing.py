@@ -5,7 +5,8 @@
 run (row, seed) is kept in DIR, so that they can be made one by one: the tables are of all that are there.
 
 Beside the model stand the parts alone, under the same hiding: cosine of texts and of pictures with what the user took,
-co-occurrence and popularity; where one of them knows too few products, its list goes on by popularity.
+co-occurrence and popularity; where one of them knows too few products, its list goes on by popularity, and then by
+item_id. The model's lists are its scores' order with nothing kept free for tail or new products.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.popularity import Popularity
 from ltexpo.sparse import Csr
 
-K, BEST = 10, 50
-"""Length of the lists, and of each user's truly best products that are to be found."""
+K, BEST, ALL = 10, 50, 500
+"""Length of the lists; of each user's truly best products that are to be found; and the most candidates of a user."""
 SHARES = (0.3, 0.6, 0.9)
 PARTS = {"image": "pictures", "text": "titles", "history": "histories"}
 ROWS: dict[str, dict[str, float]] = {
@@ -61,34 +62,51 @@ def run(made: Made, row: str, seed: int, people: int) -> tuple[pd.DataFrame, pd.
     gone = pd.Series(either, index=dataset.items[Columns.Item]).reindex(ids).to_numpy()
 
     begin = time.perf_counter()
-    model = Model(ModelSettings(k=BEST, explore=0.0, **SMALL, **FEW)).fit(dataset, content, rng=seed)
+    model = Model(ModelSettings(k=ALL, explore=0.0, **SMALL, **FEW)).fit(dataset, content, rng=seed)
     candidates = model.recommend(dataset, content, user_ids=users).candidates
     seconds = time.perf_counter() - begin
     lists = {"model": _matrix(candidates, users, ids)} | dict(_singles(dataset, content, users, ids))
     each = pd.concat([_worth(found, truth, gone).assign(method=name, user=users) for name, found in lists.items()])
     interactions = tiers_of(dataset, dataset.require_events("the benchmark"))[Columns.Interactions]
-    return each.assign(seconds=seconds), _deciles(candidates, made, interactions)
+    return each.assign(seconds=seconds), _deciles(candidates[candidates[Columns.Rank] <= BEST], made, interactions)
 
 
 def _worth(lists: Codes, truth: npt.NDArray[np.float64], gone: Mask) -> pd.DataFrame:
-    """Expected clicks of the first 10 and of the best 10, and how many of the best 50 are found."""
+    """Expected clicks of the first 10 and of the best 10, and how many of the best 50 are found; of hidden products
+    too, once in lists of everything, once in lists of them alone."""
     curve = attention_weights("log2", K)
-    best = np.argsort(-truth, axis=1, kind="stable")[:, :BEST]
-    given = np.take_along_axis(np.c_[truth, np.zeros(len(truth))], lists, axis=1)  # -1: an empty slot
-    hit = (best[:, :, None] == lists[:, None, :]).any(axis=2)
-    return pd.DataFrame({
-        "clicks": given[:, :K] @ curve, "possible": np.take_along_axis(truth, best[:, :K], axis=1) @ curve,
-        "found": hit.sum(axis=1), "wanted": BEST,
-        "found_hidden": (hit & gone[best]).sum(axis=1), "wanted_hidden": gone[best].sum(axis=1),
-    })
+    best = np.argsort(-truth, axis=1, kind="stable")
+
+    def clicks(chosen: Codes) -> npt.NDArray[np.float64]:
+        # −1, an empty slot, is worth nothing
+        return np.asarray(np.take_along_axis(np.c_[truth, np.zeros(len(truth))], chosen[:, :K], axis=1) @ curve)
+
+    hit = (best[:, :BEST, None] == lists[:, None, :BEST]).any(axis=2)
+    theirs = gone[best[:, :BEST]]
+    found = {
+        "clicks": clicks(lists), "possible": clicks(best), "found": hit.sum(axis=1), "wanted": BEST,
+        "found_hidden": (hit & theirs).sum(axis=1), "wanted_hidden": theirs.sum(axis=1),
+        "clicks_hidden": 0.0, "possible_hidden": 0.0,
+    }
+    if gone.any():
+        alone = [_only(chosen, np.r_[gone, False]) for chosen in (lists, best)]
+        found |= {"clicks_hidden": clicks(alone[0]), "possible_hidden": clicks(alone[1])}
+    return pd.DataFrame(found)
+
+
+def _only(lists: Codes, kept: Mask) -> Codes:
+    """The first 10 that are `kept` (I + 1,) of each list, −1 where there are fewer."""
+    # A stable sort brings what is kept to the front, in its order.
+    order = np.argsort(~kept[lists], axis=1, kind="stable")[:, :K]
+    chosen = np.take_along_axis(lists, order, axis=1)
+    return np.where(kept[chosen], chosen, -1)
 
 
 def _matrix(candidates: pd.DataFrame, users: "pd.Index[str]", ids: npt.NDArray[np.object_]) -> Codes:
-    """(B, 50) item codes, best first; −1 where a list is shorter."""
-    lists = np.full((len(users), BEST), -1)
-    first = candidates[candidates[Columns.Rank] <= BEST]
-    lists[users.get_indexer(first[Columns.User]), first[Columns.Rank] - 1] = np.searchsorted(
-        ids.astype(str), first[Columns.Item].to_numpy(dtype=str)
+    """(B, 500) item codes, best first; −1 where a list is shorter."""
+    lists = np.full((len(users), ALL), -1)
+    lists[users.get_indexer(candidates[Columns.User]), candidates[Columns.Rank] - 1] = np.searchsorted(
+        ids.astype(str), candidates[Columns.Item].to_numpy(dtype=str)
     )
     return lists
 
@@ -100,22 +118,23 @@ def _singles(
     items = history.in_code_order(dataset.items)
     codes = history.user_ids.codes(users)
     row = pd.Index(dataset.items[Columns.Item]).get_indexer(ids)
-    popular = _rows(Popularity().fit(history, items).score(codes, len(ids)), len(ids))
+    taken = _rows(Popularity().fit(history, items).score(codes, len(ids)), len(ids))
+    popular = _filled(taken, np.tile(np.arange(len(ids)), (len(users), 1)))
     for name in SINGLES:
         if name == "popularity":
-            yield name, popular[:, :BEST]
+            yield name, popular
             continue
         if name == "cooccurrence":
-            found = _rows(Cooccurrence().fit(history, items).score(codes, BEST), BEST)
+            found = _rows(Cooccurrence().fit(history, items).score(codes, len(ids)), len(ids))
         else:
             vectors, there = content[name][0][row], content[name][1][row]
             length = np.linalg.norm(vectors, axis=1, keepdims=True)
             unit = (vectors / np.maximum(length, 1e-9)).astype(np.float32)
-            scores = TitleCosine(unit).fit(history, items).score(codes, BEST)
+            scores = TitleCosine(unit).fit(history, items).score(codes, len(ids))
             # A product without a vector is as far from everything as it can be told; 1 is its score.
             scores.data[(scores.data <= 1) | ~there[scores.indices]] = 0
             scores.eliminate_zeros()
-            found = _rows(scores, BEST)
+            found = _rows(scores, len(ids))
         yield name, _filled(found, popular)
 
 
@@ -135,7 +154,7 @@ def _filled(lists: Codes, popular: Codes) -> Codes:
         short = int((mine < 0).sum())
         if short:
             rest = common[~np.isin(common, mine)][:short]
-            mine[BEST - short : BEST - short + len(rest)] = rest
+            mine[len(mine) - short : len(mine) - short + len(rest)] = rest
     return lists
 
 
@@ -160,6 +179,8 @@ def show(out: Path) -> None:
         "clicks of the first 10, % of the best possible": ("clicks", "possible"),
         "recall@50 of the truly best 50, %": ("found", "wanted"),
         "the same of products with a hidden part, %": ("found_hidden", "wanted_hidden"),
+        "lists of products with a hidden part alone: clicks of the first 10, % of the best possible":
+        ("clicks_hidden", "possible_hidden"),
     }
     for title, (top, bottom) in tables.items():
         print(f"| **{title}** |" + " |" * (len(methods) + 2))

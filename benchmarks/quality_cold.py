@@ -77,7 +77,7 @@ def on_made_shops(options: argparse.Namespace, seeds: list[int]) -> None:
             options.out, items=options.items, users=options.users, days=options.days, seed=seed, epochs=options.epochs
         )
         for kept, rows in zip((shown, candidates, unseen), _one_shop(made, seed, options), strict=True):
-            kept.append(rows.assign(user=rows["user"] + f"#{seed}"))
+            kept.append(rows.assign(user=rows["user"] + f"#{seed}", seed=seed))
     print(f"\n{options.items:,} products, {options.users:,} users, {options.days} days, "
           f"{options.label_days} label days, seeds {', '.join(map(str, seeds))}")
     _print_calibration(pd.concat(shown))
@@ -124,8 +124,8 @@ def _one_shop(
     later = events[events[Columns.Timestamp] >= until]
     history = History.of(whole.items, past).also(later[Columns.User].unique())
     shown = Shown.of(later, history, "log2")
-    if shown is None:
-        raise SystemExit("the shop's log has no impressions.")
+    if shown is None or shown.propensity is None:
+        raise SystemExit("the shop's log has no impressions with propensities.")
     pairs = pd.DataFrame({
         Columns.User: history.user_ids.decode(shown.user), Columns.Item: history.item_ids.decode(shown.item),
     })
@@ -134,9 +134,7 @@ def _one_shop(
     }).drop_duplicates()
     scored = _scored(model, dataset, content, pd.concat([pairs, random]).drop_duplicates())
     seen = judged(pairs.merge(scored, how="left")).assign(clicked=shown.clicked, examined=shown.examined)
-    if shown.propensity is not None:
-        seen = seen.assign(propensity=shown.propensity)
-    return seen, judged(candidates), judged(random.merge(scored, how="left"))
+    return seen.assign(propensity=shown.propensity), judged(candidates), judged(random.merge(scored, how="left"))
 
 
 def _tau(model: Model, tier: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
@@ -191,27 +189,44 @@ def _print_calibration(shown: pd.DataFrame) -> None:
     inside, alone = (float((table["weight"] * error).sum()) for error in (table["error"], np.mean(chance, axis=0)))
     print(f"\nwith {BINS} bins of scores in each decile: {inside:.4f} (chance alone: {alone:.4f}); all impressions in "
           f"{BINS} bins: {expected_calibration_error(p, shown['clicked'], attention=a):.4f}")
-    decile = np.searchsorted(edges[:-1], popularity, side="right") - 1
-    print("\n| impressions | weighed | error over the deciles by clicks | by the truth |\n| --- | --- | ---: | ---: |")
-    known = ~shown["hidden"].to_numpy()
-    for name, rows in (("all", np.ones(len(shown), dtype=bool)), ("without hidden products", known)):
-        weights = {"as shown": np.ones(len(shown))}
-        if "propensity" in shown.columns:
-            weights["by inverse propensity"] = _inverse(shown["propensity"])
-        for how, weight in weights.items():
-            w = (weight * a)[rows]
-            clicks = weight[rows] * shown["clicked"].to_numpy()[rows]
-            value, low, high = _gap(w, clicks, p[rows], decile[rows], users[rows], rng)
-            truth = _gap(w, w * shown["truth"].to_numpy()[rows], p[rows], decile[rows], users[rows], rng)[0]
-            print(f"| {name} | {how} | {value:.4f} ({low:.4f}–{high:.4f}) | {truth:.4f} |")
+    print("\n| shop | impressions | as shown: by clicks | by the truth | by inverse propensity: by clicks "
+          "| by the truth |\n| --- | --- |" + " ---: |" * 4)
+    found = [_errors(one, edges) for _, one in shown.groupby("seed")]
+    for seed, one in zip(shown["seed"].unique(), found, strict=True):
+        for name, cells in one.items():
+            print(f"| {seed} | {name} | {' | '.join(_cell(*cell) for cell in cells)} |")
+    for name in found[0]:
+        means = np.mean([[cell[0] for cell in one[name]] for one in found], axis=0)
+        print(f"| mean | {name} | {' | '.join(f'**{mean:.4f}**' for mean in means)} |")
     hidden = shown[shown["hidden"]]
     one = estimate(Ratio.of(hidden["clicked"], hidden["examined"], hidden["user"].to_numpy()))
     print(f"\nhidden products: {len(hidden):,} impressions, score {_mean(hidden, 'score'):.4f}, clicks / looks "
           f"{one.value:.4f} ({one.low:.4f}–{one.high:.4f}), truth {_mean(hidden, 'truth'):.4f}")
 
 
+def _errors(shown: pd.DataFrame, edges: npt.NDArray[Any]) -> dict[str, list[tuple[float, ...]]]:
+    """Of one shop: the calibration error over the deciles, by clicks (with its interval) and by the truth, unweighted
+    and weighted."""
+    rng = np.random.default_rng(0)
+    decile = np.searchsorted(edges[:-1], shown["interactions"], side="right") - 1
+    known = ~shown["hidden"].to_numpy()
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for name, rows in (("all", np.ones(len(shown), dtype=bool)), ("without hidden products", known)):
+        one = shown[rows]
+        for weight in (np.ones(len(one)), _inverse(one["propensity"])):
+            looks = weight * one["examined"].to_numpy()
+            told = (looks, one["score"].to_numpy(), decile[rows], one["user"].to_numpy(), rng)
+            clicks, truth = weight * one["clicked"].to_numpy(), looks * one["truth"].to_numpy()
+            found.setdefault(name, []).extend([_gap(clicks, *told), _gap(truth, *told)[:1]])
+    return found
+
+
+def _cell(value: float, low: float | None = None, high: float | None = None) -> str:
+    return f"{value:.4f}" if low is None else f"{value:.4f} ({low:.4f}–{high:.4f})"
+
+
 def _gap(
-    looks: npt.NDArray[Any], clicks: npt.NDArray[Any], score: npt.NDArray[Any], decile: npt.NDArray[np.int64],
+    clicks: npt.NDArray[Any], looks: npt.NDArray[Any], score: npt.NDArray[Any], decile: npt.NDArray[np.int64],
     users: npt.NDArray[Any], rng: np.random.Generator,
 ) -> tuple[float, float, float]:
     """Σ over deciles of |clicks − looks · score| / Σ looks, with the middle 95% of 500 bootstraps over users."""
@@ -257,6 +272,8 @@ def _print_coverage(tables: dict[str, pd.DataFrame]) -> None:
 
 def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, Mask]]:
     yield "all", np.ones(len(rows), dtype=bool)
+    for seed in rows["seed"].unique():
+        yield f"shop {seed}", (rows["seed"] == seed).to_numpy()
     if rows["hidden"].all():
         return
     for tier in Tier.All:

@@ -108,11 +108,15 @@ class Spread:
     """Pairs shown again, and the clicks on them, that it was learnt from."""
 
     def std(self, score: npt.ArrayLike, tier: npt.NDArray[np.object_]) -> Floats:
-        """Standard deviation (n,) of the true chance around each `score` (n,) of products of `tier` (n,)."""
+        """Standard deviation (n,) of the true chance around each `score` (n,) of products of `tier` (n,).
+
+        τ is itself known to its error only, log τ about normally, so that what is told is √E τ² = τ exp((error / τ)²):
+        intervals that took τ as known would hold too seldom.
+        """
         tau = np.full(len(tier), self.tau)
         for name, own in self.tiers.items():
             tau[tier == name] = own
-        return std(score, tau)
+        return std(score, tau * np.exp(np.square(self.error / self.tau)))
 
     def record(self) -> dict[str, Any]:
         """Plain values, JSON-ready."""

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit, logit
 
 from ltexpo.metrics.calibration import score_interval
-from ltexpo.metrics.logit_normal import location
+from ltexpo.metrics.logit_normal import location, std
 from ltexpo.ranking.rolling import Looks
 from ltexpo.ranking.spread import MIN_CLICKS, Repeats, Spread, fit_spread
 
@@ -57,6 +57,13 @@ def test_intervals_cover():
         assert found is not None
         low, high = score_interval(made.score, found.std(made.score, made.tier))
         assert 0.86 < ((low <= chance) & (chance <= high)).mean() < 0.94
+
+
+def test_what_is_told_is_wider_where_tau_is_less_sure():
+    sure, unsure = (Spread(1.0, error, {}, 1000, 500) for error in (0.0, 0.3))
+    here = np.array(["head"], dtype=object)
+    assert sure.std([0.2], here)[0] == pytest.approx(std(np.array([0.2]), 1.0)[0])
+    assert unsure.std([0.2], here)[0] == pytest.approx(std(np.array([0.2]), np.exp(0.09))[0])
 
 
 def test_the_error_is_about_the_scatter_of_the_estimate():

@@ -320,7 +320,7 @@ def on_hm(shop: Shop, seeds: list[int]) -> None:
                                        for name in ("numerator", "denominator", "clusters"))))
                 cells.append(f"{100 * one.value:.2f} ({100 * one.low:.2f}–{100 * one.high:.2f})")
             print(f"| {among} | {method} | {' | '.join(cells)} |")
-        print(f"| {among} | random | {' | '.join(f'{100 * k / pool:.2f}' for k in FIRST)} |")
+        print(f"| {among} | random | {' | '.join(f'{100 * min(k / pool, 1):.2f}' for k in FIRST)} |")
 
 
 def _hm_lists(

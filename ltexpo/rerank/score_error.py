@@ -41,7 +41,7 @@ class ScoreErrors:
     `score_std` is how far the score may be off as a mean, and that many candidates share. How far single candidates lie
     from a score that is their right mean, `score_spread`, is not read: it is each candidate's own and averages out over
     the lists, choosing by means flatters nothing on its account, and as an error alike in all lists of an item it would
-    widen the interval about tenfold.
+    widen the interval many times over.
     """
 
     problem: Problem

@@ -11,6 +11,7 @@ class Columns:
     Item: Final = "item_id"
     Score: Final = "score"
     ScoreStd: Final = "score_std"
+    ScoreSpread: Final = "score_spread"
     Weight: Final = "weight"
     Rank: Final = "rank"
     Query: Final = "query"

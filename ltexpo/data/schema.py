@@ -96,6 +96,7 @@ CANDIDATES = Contract(
         Columns.Query: "text",
         Columns.Rank: "rank",
         Columns.ScoreStd: "number",
+        Columns.ScoreSpread: "number",
         Columns.Weight: "number",
         Columns.Timestamp: "time",
     },
@@ -274,7 +275,8 @@ class _Check:
             outside = (numbers <= 0) | (numbers > 1)
             if outside.any():
                 raise self.refuse(values, outside, "not a probability above 0 and up to 1", "Log what was used")
-        if self.column in (Columns.Price, Columns.ScoreStd, Columns.Weight) and (numbers < 0).any():
+        not_negative = (Columns.Price, Columns.ScoreStd, Columns.ScoreSpread, Columns.Weight)
+        if self.column in not_negative and (numbers < 0).any():
             raise self.refuse(values, numbers < 0, "negative", "Give a value of 0 or more")
         return numbers
 

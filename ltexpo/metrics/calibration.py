@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit, ndtri
 
 from ltexpo.errors import InputError
 from ltexpo.metrics.intervals import Estimate, mean_estimate, ratio_estimate
+from ltexpo.metrics.logit_normal import location, tau_of
 
 Array = npt.NDArray[np.float64]
 
@@ -89,6 +91,28 @@ def log_loss(
     p, y, a = _checked(predicted, outcome, attention)
     click = np.clip(a * p, 1e-15, 1 - 1e-15)
     return mean_estimate(-(y * np.log(click) + (1 - y) * np.log1p(-click)), clusters)
+
+
+def score_interval(
+    score: npt.ArrayLike, spread: npt.ArrayLike, *, level: float = 0.9
+) -> tuple[Array, Array]:
+    """Where the true chances of candidates with these scores lie: (low (n,), high (n,)), `level` of them inside.
+
+    `score` (n,) is the mean of the true chance and `spread` (n,) its standard deviation, columns score and score_spread
+    of candidates; the chance is logit-normal with these moments, and both tails are as heavy. Raises `InputError`.
+    """
+    p, spread = np.asarray(score, dtype=np.float64), np.asarray(spread, dtype=np.float64)
+    if p.ndim != 1 or p.shape != spread.shape:
+        raise InputError(f"score has shape {p.shape}, spread {spread.shape}. Give one of each per candidate.")
+    if not ((p > 0) & (p < 1)).all():
+        raise InputError("score holds values outside 0 to 1. Calibrate the scores first.")
+    if not (spread >= 0).all():
+        raise InputError("spread holds values below 0 or missing. Give standard deviations.")
+    if not 0 < level < 1:
+        raise InputError(f"level is {level}, expected a share between 0 and 1.")
+    tau = tau_of(p, spread)
+    middle, half = location(p, tau), float(ndtri((1 + level) / 2)) * tau
+    return np.asarray(expit(middle - half)), np.asarray(expit(middle + half))
 
 
 def _compare(

@@ -8,6 +8,7 @@ calibrates.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +25,7 @@ from ltexpo.ranking.gbm import Gbm, GbmSettings
 from ltexpo.ranking.rolling import LabelDay, by_day
 from ltexpo.ranking.scores import Scores
 from ltexpo.ranking.shown import Shown
+from ltexpo.ranking.spread import Repeats, Spread, fit_spread
 
 _CONFIG, _TREES = "config.json", "click"
 
@@ -32,8 +34,11 @@ class ClickRanker:
     """See above.
 
     Fitted: `click_` (`Gbm`), `calibration_` (by tier), `unseen_` (not saved: for each label day the scores (n,) of its
-    rows by boosters and maps that did not learn from their users).
+    rows by boosters and maps that did not learn from their users), `spread_` (see `spread`; None with too few clicks on
+    products that were shown to a user again).
     """
+
+    spread_: Spread | None
 
     def __init__(self, settings: GbmSettings | None = None) -> None:
         self.settings = settings or GbmSettings(objective="binary")
@@ -54,12 +59,17 @@ class ClickRanker:
             raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
         self.calibration_ = found
         self.unseen_ = by_day(self._unseen(score, shown, tier, group), days)
+        self.spread_ = fit_spread(Repeats.of(days, self.unseen_))
         return self
 
     def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:
         """P(click | examined) of each candidate (n,); `tier` (I,) of the products."""
         each = self.click_.raw_each(candidates.features)
-        return Scores.of(lambda raw: self.calibration_(expit(raw), tier[candidates.item]), each)
+        own = tier[candidates.item]
+        scores = Scores.of(lambda raw: self.calibration_(expit(raw), own), each)
+        if self.spread_ is None:
+            return scores
+        return replace(scores, spread=np.maximum(self.spread_.std(scores.score, own), scores.std))
 
     def _unseen(
         self, score: npt.NDArray[np.float64], shown: Shown, tier: npt.NDArray[np.object_],
@@ -95,7 +105,10 @@ class ClickRanker:
     def save(self, folder: Path) -> None:
         """Write config.json and the folder click/ into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        config = {"calibration": tiers_record(self.calibration_)}
+        config = {
+            "calibration": tiers_record(self.calibration_),
+            "spread": None if self.spread_ is None else self.spread_.record(),
+        }
         (folder / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         self.click_.save(folder / _TREES)
 
@@ -108,6 +121,8 @@ class ClickRanker:
         click = Gbm.load(folder / _TREES)
         ranker = cls(click.settings)
         ranker.click_, ranker.calibration_ = click, tiers_from(config["calibration"])
+        given = config["spread"]
+        ranker.spread_ = None if given is None else Spread(**given)
         return ranker
 
 

@@ -132,8 +132,10 @@ class Model:
                 self.ranker_ = ClickRanker(settings.clicks).fit(rolled.days, rng=rng)
             else:
                 self.ranker_ = Ranker(settings.ranker).fit(rolled.days, rolled.baskets, rng=rng)
+        spread = self.ranker_.spread_ if isinstance(self.ranker_, ClickRanker) else None
         self.report_ = {
-            **chosen.report, "label_days": [str(one.day.date()) for one in rolled.days],
+            **chosen.report, "spread": None if spread is None else spread.record(),
+            "label_days": [str(one.day.date()) for one in rolled.days],
             "calibration": {"means": self.ranker_.means}, "learnt_before": str(_end(events, settings)),
         }
         return self
@@ -153,6 +155,8 @@ class Model:
                 Columns.Item: scored.item_ids.decode(scored.candidates.item[row]),
                 Columns.Score: scored.scores.score[row], Columns.ScoreStd: scored.scores.std[row],
             }))
+            if scored.scores.spread is not None:
+                frames[-1][Columns.ScoreSpread] = scored.scores.spread[row]
             users += len(scored.user_ids)
         candidates = pd.concat(frames, ignore_index=True)
         candidates[Columns.Rank] = candidates.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)

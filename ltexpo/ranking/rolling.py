@@ -51,6 +51,18 @@ class RollingSettings(Settings):
 
 
 @dataclass(frozen=True)
+class Looks:
+    """m impressions of a day, one by one."""
+
+    row: npt.NDArray[np.int64]
+    """(m,) the candidate that was shown."""
+    examined: npt.NDArray[np.float64]
+    """(m,)"""
+    clicked: npt.NDArray[np.bool_]
+    """(m,)"""
+
+
+@dataclass(frozen=True)
 class LabelDay:
     """One past day: candidates of its users, from the days before it, and what they took on it."""
 
@@ -68,6 +80,8 @@ class LabelDay:
     """(n,) where candidates are what was shown: the probability that the user looked at it on that day."""
     propensity: npt.NDArray[np.float64] | None = None
     """(n,) where it was logged: of having been shown where it was."""
+    looks: Looks | None = None
+    """Where candidates are what was shown: every impression by itself."""
 
     @property
     def group(self) -> npt.NDArray[np.object_]:
@@ -216,7 +230,7 @@ def _shown_day(
     candidates = made.adopt(past.visited).table(users, pairs=pairs)
     return LabelDay(
         past.day, past.visited.user_ids.ids[users], candidates, clicked, wanted, past.tier,
-        examined=1 - unseen, propensity=chance,
+        examined=1 - unseen, propensity=chance, looks=Looks(row, shown.examined, shown.clicked),
     )
 
 

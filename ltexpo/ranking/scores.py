@@ -17,6 +17,9 @@ class Scores:
     """(n,) probability."""
     std: Floats
     """(n,) standard error: how much the score hangs on which users were there to learn from."""
+    spread: Floats | None = None
+    """(n,) standard deviation of the true chance of each single candidate around its score, never below `std`: of all
+    candidates that look alike to the model, the score is the mean; None where logs do not tell."""
 
     @classmethod
     def of(cls, calibrated: Callable[[Floats], Floats], raw: Floats) -> "Scores":

@@ -37,6 +37,11 @@ class ScoreErrors:
     With the choice, the interval widens by E tr (Σ ∂w/∂s)², of which the items' own terms are taken.
     The errors of one item in different lists may be alike to any degree (the wider of the two ends is taken), those of
     different items are independent.
+
+    `score_std` is how far the score may be off as a mean, and that many candidates share. How far single candidates lie
+    from a score that is their right mean, `score_spread`, is not read: it is each candidate's own and averages out over
+    the lists, choosing by means flatters nothing on its account, and as an error alike in all lists of an item it would
+    widen the interval many times over.
     """
 
     problem: Problem

@@ -21,6 +21,7 @@ from ltexpo.errors import ConfigError, SplitError
 from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.ranker import Ranker
+from ltexpo.ranking.spread import Spread
 
 UNTIL = pd.Timestamp("2026-01-10", tz="UTC")
 """Midnight before the shop's last day."""
@@ -72,6 +73,8 @@ def test_candidates_keep_the_contract(shop: Shop, content: Content, models: dict
     assert set(found[Columns.User]) == set(shop.dataset.users[Columns.User])
     assert found[Columns.Score].between(0, 1, inclusive="neither").all()
     assert (found[Columns.ScoreStd] >= 0).all() and (found[Columns.ScoreStd] > 0).mean() > 0.5
+    # In so small a log too few products were shown to anybody again.
+    assert models[kind].report_["spread"] is None and Columns.ScoreSpread not in found.columns
     for _, one in found.groupby(Columns.Request):
         assert one[Columns.Rank].tolist() == list(range(1, len(one) + 1))
         assert (np.diff(one[Columns.Score]) <= 0).all()
@@ -98,6 +101,21 @@ def test_a_loaded_model_scores_the_same_bytes(
     pd.testing.assert_frame_equal(mine.candidates, theirs.candidates, check_exact=True)
     assert mine.report == theirs.report
     assert _files(loaded, tmp_path / "again") == files
+
+
+def test_the_spread_of_scores_is_kept_and_never_below_their_error(
+    shop: Shop, content: Content, models: dict[str, Model], tmp_path: Path
+):
+    _files(models["clicks"], tmp_path / "model")
+    model = Model.load(tmp_path / "model")
+    assert isinstance(model.ranker_, ClickRanker)
+    model.ranker_.spread_ = Spread(0.05, 0.01, {Tier.Tail: 1.5}, 400, 300)
+    _files(model, tmp_path / "with_spread")
+    users = pd.Index(sorted(shop.dataset.users[Columns.User])[:40])
+    found = Model.load(tmp_path / "with_spread").recommend(shop.dataset, content, user_ids=users).candidates
+    found = check_table(found, CANDIDATES).frame
+    spread, error = found[Columns.ScoreSpread], found[Columns.ScoreStd]
+    assert (spread >= error).all() and 0 < (spread == error).mean() < 1 and (spread > 5 * error).any()
 
 
 def test_the_same_seed_writes_the_same_files(

@@ -113,6 +113,14 @@ def test_where_impressions_are_logged_rows_are_what_was_shown(shop: Shop):
         assert mine.isin(pairs.index).all() and mine.is_unique
         expected = [1 - np.prod(1 - curve[np.array(ranks) - 1]) for ranks in pairs[mine]]
         assert one.examined == pytest.approx(np.array(expected))
+        # One by one they are all of these, and say the same as the row.
+        looks = one.looks
+        assert looks is not None
+        assert np.bincount(looks.row).tolist() == [len(ranks) for ranks in pairs[mine]]
+        unseen = np.ones(len(expected))
+        np.multiply.at(unseen, looks.row, 1 - looks.examined)
+        assert 1 - unseen == pytest.approx(np.array(expected))
+        assert (np.bincount(looks.row, weights=looks.clicked) > 0).tolist() == (one.outcome > 0).tolist()
         assert 0 < one.outcome.sum() < 0.2 * len(one.outcome)
         known = events[events[Columns.Timestamp].dt.floor("D") < one.day][Columns.User]
         assert not set(one.user_ids) <= set(known)  # newcomers are among them

@@ -1,0 +1,373 @@
+"""A tenth of the products hidden from training events entirely → how well they, and all others, are scored.
+
+On a made shop, whose truth is known (--out keeps it):
+    python benchmarks/quality_cold.py --out DIR [--items 6000 --users 4000 --days 14] [--label-days 3] [--seeds 0,1,2]
+trained without the last two days. Printed: scores of the impressions of these two days against their clicks and
+against the truth, by popularity decile; and how often the 90% interval of a score (score_spread) holds the truth.
+
+On H&M, tested as quality_hm.py does, on the hidden products alone:
+    python benchmarks/quality_cold.py --hm PATH --vectors DIR (--validate | --test) [--seeds 0,1,2]
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from hm_days import Day, Shop
+from made_shops import SMALL, Made, Mask, drawn, tiers_of
+from rivals import TitleCosine
+from scipy.special import logit
+
+from ltexpo.columns import Columns, Tier
+from ltexpo.data import Dataset
+from ltexpo.data.history import History
+from ltexpo.encoders.item_vectors import Content as Vectors
+from ltexpo.metrics.calibration import calibration_by_popularity, expected_calibration_error, score_interval
+from ltexpo.metrics.intervals import Ratio, estimate
+from ltexpo.metrics.logit_normal import location
+from ltexpo.ranking.click_ranker import ClickRanker
+from ltexpo.ranking.content import Content
+from ltexpo.ranking.model import Model, ModelSettings
+from ltexpo.ranking.shown import Shown
+from ltexpo.sparse import csr
+
+HIDDEN, LEVEL, BINS = 0.1, 0.9, 10
+FIRST = (12, 100)
+_AT_ONCE = 256
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="folder that keeps the made shops")
+    parser.add_argument("--items", type=int, default=6_000)
+    parser.add_argument("--users", type=int, default=4_000)
+    parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--label-days", type=int, default=3, help="past days that the model's trees learn from")
+    parser.add_argument("--people", type=int, default=1_000, help="users whose candidates are judged")
+    parser.add_argument("--epochs", type=int, default=8, help="of the training of the pair, at most")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--hm", type=Path, help="folder with articles and transactions, or a saved dataset")
+    parser.add_argument("--vectors", type=Path, help="folder of item vectors of H&M, with 'text'")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--validate", action="store_true", help="the 17th; nothing of later days is read")
+    which.add_argument("--test", action="store_true", help="the 18th and 19th")
+    options = parser.parse_args()
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    if options.hm is not None:
+        if options.vectors is None or not (options.validate or options.test):
+            parser.error("--hm needs --vectors and one of --validate, --test")
+        on_hm(Shop.open(options.hm, options.vectors, validate=options.validate), seeds)
+    elif options.out is None:
+        parser.error("give --out, or --hm")
+    else:
+        on_made_shops(options, seeds)
+
+
+def on_made_shops(options: argparse.Namespace, seeds: list[int]) -> None:
+    """Print the tables of all seeds together; an interval is over users, each seed's users are others."""
+    shown, candidates, unseen = [], [], []
+    for seed in seeds:
+        made = Made.of(
+            options.out, items=options.items, users=options.users, days=options.days, seed=seed, epochs=options.epochs
+        )
+        for kept, rows in zip((shown, candidates, unseen), _one_shop(made, seed, options), strict=True):
+            kept.append(rows.assign(user=rows["user"] + f"#{seed}", seed=seed))
+    print(f"\n{options.items:,} products, {options.users:,} users, {options.days} days, "
+          f"{options.label_days} label days, seeds {', '.join(map(str, seeds))}")
+    _print_calibration(pd.concat(shown))
+    _print_coverage({
+        "candidates": pd.concat(candidates), "impressions": pd.concat(shown), "hidden, drawn at random":
+        pd.concat(unseen),
+    })
+
+
+def _one_shop(
+    made: Made, seed: int, options: argparse.Namespace
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Impressions of the last two days, candidates, and random pairs of a user and a hidden product: scores, truth."""
+    rng = np.random.default_rng(2_000 + seed)
+    whole = made.shop.dataset
+    hidden = drawn(len(whole.items), HIDDEN, rng)
+    events = whole.require_events("the benchmark")
+    until = events[Columns.Timestamp].max().floor("D") - pd.Timedelta(days=1)
+    dataset, content = made.without({"history": hidden})
+    settings = ModelSettings(until=until, k=100, rolling={"days": options.label_days}, **SMALL)
+    begin = time.perf_counter()
+    model = Model(settings).fit(dataset, content, rng=seed)
+    if not isinstance(model.ranker_, ClickRanker) or model.ranker_.spread_ is None:
+        raise SystemExit(f"seed {seed}: too few clicks on products shown again. Make a larger shop.")
+    print(f"seed {seed}: {time.perf_counter() - begin:.0f} s, {model.ranker_.spread_}", flush=True)
+
+    def judged(frame: pd.DataFrame, spread: str = Columns.ScoreSpread) -> pd.DataFrame:
+        item = frame[Columns.Item]
+        known = tiers.reindex(item)
+        low, high = score_interval(frame[Columns.Score], frame[spread], level=LEVEL)
+        return pd.DataFrame({
+            "user": frame[Columns.User].to_numpy(), "score": frame[Columns.Score].to_numpy(),
+            "truth": made.shop.truth.attraction(frame[Columns.User], item), "low": low, "high": high,
+            "std": frame[Columns.ScoreStd].to_numpy(), "tau": _tau(model, known[Columns.Tier].to_numpy(dtype=object)),
+            "interactions": known[Columns.Interactions].to_numpy(), "tier": known[Columns.Tier].to_numpy(),
+            "hidden": item.isin(gone).to_numpy(),
+        })
+
+    past = dataset.require_events("the benchmark")
+    tiers = tiers_of(dataset, past[past[Columns.Timestamp] < until])
+    gone = pd.Index(whole.items.loc[hidden, Columns.Item])
+    people = pd.Index(np.sort(rng.choice(whole.users[Columns.User], min(options.people, len(whole.users)), False)))
+    candidates = model.recommend(dataset, content, user_ids=people).candidates
+    later = events[events[Columns.Timestamp] >= until]
+    history = History.of(whole.items, past).also(later[Columns.User].unique())
+    shown = Shown.of(later, history, "log2")
+    if shown is None or shown.propensity is None:
+        raise SystemExit("the shop's log has no impressions with propensities.")
+    pairs = pd.DataFrame({
+        Columns.User: history.user_ids.decode(shown.user), Columns.Item: history.item_ids.decode(shown.item),
+    })
+    random = pd.DataFrame({
+        Columns.User: rng.choice(people, 20_000), Columns.Item: rng.choice(gone, 20_000),
+    }).drop_duplicates()
+    scored = _scored(model, dataset, content, pd.concat([pairs, random]).drop_duplicates())
+    seen = judged(pairs.merge(scored, how="left")).assign(clicked=shown.clicked, examined=shown.examined)
+    return seen.assign(propensity=shown.propensity), judged(candidates), judged(random.merge(scored, how="left"))
+
+
+def _tau(model: Model, tier: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    spread = model.ranker_.spread_  # type: ignore[union-attr]
+    return np.array([spread.tiers.get(name, spread.tau) for name in tier])
+
+
+def _scored(model: Model, dataset: Dataset, content: Vectors, pairs: pd.DataFrame) -> pd.DataFrame:
+    """`pairs` (user_id, item_id) with score, score_std and score_spread."""
+    today = model.today(dataset, content)
+    visited = today.history_.also(pairs[Columns.User].unique())
+    today.adopt(visited)
+    user, item = visited.user_ids.codes(pairs[Columns.User]), visited.item_ids.codes(pairs[Columns.Item])
+    every, frames = np.unique(user), []
+    for start in range(0, len(every), _AT_ONCE):
+        codes = every[start : start + _AT_ONCE]
+        mine = np.isin(user, codes)
+        wanted = csr(
+            (np.ones(int(mine.sum()), dtype=np.float32), (np.searchsorted(codes, user[mine]), item[mine])),
+            shape=(len(codes), visited.n_items),
+        )
+        found = today.table(codes, pairs=wanted)
+        scores = model.ranker_.score(found, today.tier_)
+        frames.append(pd.DataFrame({
+            Columns.User: visited.user_ids.decode(codes[found.user]),
+            Columns.Item: visited.item_ids.decode(found.item),
+            Columns.Score: scores.score, Columns.ScoreStd: scores.std, Columns.ScoreSpread: scores.spread,
+        }))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _print_calibration(shown: pd.DataFrame) -> None:
+    """Score against clicks and truth, by decile of the product's popularity before the test days."""
+    rng = np.random.default_rng(0)
+    p, a = shown["score"].to_numpy(), shown["examined"].to_numpy()
+    users, popularity = shown["user"].to_numpy(), shown["interactions"].to_numpy()
+    table = calibration_by_popularity(p, shown["clicked"], popularity, attention=a, clusters=users, bins=BINS)
+    # What the error would be on so many clicks if every score were right.
+    chance = [
+        calibration_by_popularity(p, rng.random(len(p)) < a * p, popularity, attention=a, bins=BINS)["error"]
+        for _ in range(5)
+    ]
+    print("\n| decile | interactions | impressions | score | clicks / looks | truth | gap | calibration error "
+          "| of which chance |\n|" + " ---: |" * 9)
+    edges = np.r_[table["interactions_low"], np.inf]
+    for number, (row, noise) in enumerate(zip(table.itertuples(), np.mean(chance, axis=0), strict=True)):
+        here = (popularity >= edges[number]) & (popularity < edges[number + 1])
+        truth = np.average(shown["truth"][here], weights=a[here])
+        print(f"| {row.decile} | {row.interactions_low:.0f}–{row.interactions_high:.0f} | {row.n:,} "
+              f"| {row.predicted:.4f} | {row.observed:.4f} ({row.low:.4f}–{row.high:.4f}) | {truth:.4f} "
+              f"| {row.observed - row.predicted:+.4f} | {row.error:.4f} | {noise:.4f} |")
+    inside, alone = (float((table["weight"] * error).sum()) for error in (table["error"], np.mean(chance, axis=0)))
+    print(f"\nwith {BINS} bins of scores in each decile: {inside:.4f} (chance alone: {alone:.4f}); all impressions in "
+          f"{BINS} bins: {expected_calibration_error(p, shown['clicked'], attention=a):.4f}")
+    print("\n| shop | impressions | as shown: by clicks | by the truth | by inverse propensity: by clicks "
+          "| by the truth |\n| --- | --- |" + " ---: |" * 4)
+    found = [_errors(one, edges) for _, one in shown.groupby("seed")]
+    for seed, one in zip(shown["seed"].unique(), found, strict=True):
+        for name, cells in one.items():
+            print(f"| {seed} | {name} | {' | '.join(_cell(*cell) for cell in cells)} |")
+    for name in found[0]:
+        means = np.mean([[cell[0] for cell in one[name]] for one in found], axis=0)
+        print(f"| mean | {name} | {' | '.join(f'**{mean:.4f}**' for mean in means)} |")
+    hidden = shown[shown["hidden"]]
+    one = estimate(Ratio.of(hidden["clicked"], hidden["examined"], hidden["user"].to_numpy()))
+    print(f"\nhidden products: {len(hidden):,} impressions, score {_mean(hidden, 'score'):.4f}, clicks / looks "
+          f"{one.value:.4f} ({one.low:.4f}–{one.high:.4f}), truth {_mean(hidden, 'truth'):.4f}")
+
+
+def _errors(shown: pd.DataFrame, edges: npt.NDArray[Any]) -> dict[str, list[tuple[float, ...]]]:
+    """Of one shop: the calibration error over the deciles, by clicks (with its interval) and by the truth, unweighted
+    and weighted."""
+    rng = np.random.default_rng(0)
+    decile = np.searchsorted(edges[:-1], shown["interactions"], side="right") - 1
+    known = ~shown["hidden"].to_numpy()
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for name, rows in (("all", np.ones(len(shown), dtype=bool)), ("without hidden products", known)):
+        one = shown[rows]
+        for weight in (np.ones(len(one)), _inverse(one["propensity"])):
+            looks = weight * one["examined"].to_numpy()
+            told = (looks, one["score"].to_numpy(), decile[rows], one["user"].to_numpy(), rng)
+            clicks, truth = weight * one["clicked"].to_numpy(), looks * one["truth"].to_numpy()
+            found.setdefault(name, []).extend([_gap(clicks, *told), _gap(truth, *told)[:1]])
+    return found
+
+
+def _cell(value: float, low: float | None = None, high: float | None = None) -> str:
+    return f"{value:.4f}" if low is None else f"{value:.4f} ({low:.4f}–{high:.4f})"
+
+
+def _gap(
+    clicks: npt.NDArray[Any], looks: npt.NDArray[Any], score: npt.NDArray[Any], decile: npt.NDArray[np.int64],
+    users: npt.NDArray[Any], rng: np.random.Generator,
+) -> tuple[float, float, float]:
+    """Σ over deciles of |clicks − looks · score| / Σ looks, with the middle 95% of 500 bootstraps over users."""
+    user = np.unique(users, return_inverse=True)[1]
+    shape = (user.max() + 1, decile.max() + 1)
+    cell = user * shape[1] + decile
+    size = shape[0] * shape[1]
+    off = np.bincount(cell, weights=clicks - looks * score, minlength=size).reshape(shape)
+    total = np.bincount(user, weights=looks)
+    drawn_users = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), size=500)
+    again = np.abs(drawn_users @ off).sum(axis=1) / (drawn_users @ total)
+    low, high = np.quantile(again, [0.025, 0.975])
+    return float(np.abs(off.sum(axis=0)).sum() / total.sum()), float(low), float(high)
+
+
+def _inverse(propensity: "pd.Series[float]") -> npt.NDArray[np.float64]:
+    """Weights as scores are calibrated with: capped at ten times that of the median."""
+    return np.asarray(1 / np.maximum(propensity, propensity.median() / 10), dtype=np.float64)
+
+
+def _mean(rows: pd.DataFrame, name: str) -> float:
+    return float(np.average(rows[name], weights=rows["examined"]))
+
+
+def _print_coverage(tables: dict[str, pd.DataFrame]) -> None:
+    """How often the truth lies inside the 90% interval of the score, and on which side it is missed."""
+    print("\n| rows | of | pairs | score | truth | τ learnt | τ true | below % | inside % | above % | inside ± 1.645 "
+          "score_std % |\n| --- | --- |" + " ---: |" * 9)
+    for name, rows in tables.items():
+        for part, here in _parts(rows):
+            if here.sum() < 100:
+                continue
+            one = rows[here]
+            inside = ((one["truth"] >= one["low"]) & (one["truth"] <= one["high"])).to_numpy(dtype=float)
+            covered = estimate(Ratio.mean(inside, one["user"].to_numpy()))
+            true = np.std(logit(one["truth"]) - location(one["score"], one["tau"]))
+            plain = ((one["truth"] - one["score"]).abs() <= 1.645 * one["std"]).mean()
+            print(f"| {name} | {part} | {len(one):,} | {one['score'].mean():.4f} | {one['truth'].mean():.4f} "
+                  f"| {one['tau'].mean():.2f} | {true:.2f} | {100 * (one['truth'] < one['low']).mean():.1f} "
+                  f"| {100 * covered.value:.1f} ({100 * covered.low:.1f}–{100 * covered.high:.1f}) "
+                  f"| {100 * (one['truth'] > one['high']).mean():.1f} | {100 * plain:.1f} |")
+
+
+def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, Mask]]:
+    yield "all", np.ones(len(rows), dtype=bool)
+    for seed in rows["seed"].unique():
+        yield f"shop {seed}", (rows["seed"] == seed).to_numpy()
+    if rows["hidden"].all():
+        return
+    for tier in Tier.All:
+        yield tier, (rows["tier"] == tier).to_numpy()
+    yield "hidden", rows["hidden"].to_numpy()
+    place = pd.Series(rows["interactions"].to_numpy()).rank(method="average").to_numpy()
+    decile = np.floor(10 * (place - 0.5) / len(rows))
+    for number in np.unique(decile):
+        here = decile == number
+        few, many = rows["interactions"][here].min(), rows["interactions"][here].max()
+        yield f"{few:.0f}–{many:.0f} interactions", here
+
+
+def on_hm(shop: Shop, seeds: list[int]) -> None:
+    """Print recall of hidden products in lists of everything, and in lists of hidden products alone."""
+    found: dict[tuple[str, str, int], list[Ratio]] = {}
+    for seed in seeds:
+        size = len(shop.dataset.items)
+        hidden = drawn(size, HIDDEN, np.random.default_rng(2_000 + seed))
+        gone = pd.Index(shop.dataset.items.loc[hidden, Columns.Item])
+        events = shop.dataset.require_events("the benchmark")
+        left = replace(shop.dataset, events=events[~events[Columns.Item].isin(gone)].reset_index(drop=True))
+        for day in shop.days:
+            wanted = day.wanted[day.wanted[Columns.Item].isin(gone)]
+            users = pd.Index(np.sort(wanted[Columns.User].unique()))
+            print(f"seed {seed}, {day.day}: {len(gone):,} hidden of {size:,}, {len(wanted):,} of them bought by "
+                  f"{len(users):,} users", flush=True)
+            for method, among, lists in _hm_lists(shop, left, day, users, gone, seed):
+                for k in FIRST:
+                    hit = lists[lists[Columns.Rank] <= k].merge(wanted).groupby(Columns.User).size()
+                    found.setdefault((method, among, k), []).append(Ratio.of(
+                        hit.reindex(users).fillna(0), wanted.groupby(Columns.User).size().reindex(users),
+                        (users + f"#{seed}").to_numpy(),
+                    ))
+    print(f"\n| lists of | method | {' | '.join(f'recall@{k} %' for k in FIRST)} |")
+    print("| --- | --- |" + " ---: |" * len(FIRST))
+    hidden_size = round(HIDDEN * len(shop.dataset.items))
+    for among, pool in (("everything", len(shop.dataset.items)), ("hidden products", hidden_size)):
+        for method in dict.fromkeys(name for name, which, _ in found if which == among):
+            cells = []
+            for k in FIRST:
+                parts = found[method, among, k]
+                one = estimate(Ratio(*(np.concatenate([getattr(part, name) for part in parts])
+                                       for name in ("numerator", "denominator", "clusters"))))
+                cells.append(f"{100 * one.value:.2f} ({100 * one.low:.2f}–{100 * one.high:.2f})")
+            print(f"| {among} | {method} | {' | '.join(cells)} |")
+        print(f"| {among} | random | {' | '.join(f'{100 * min(k / pool, 1):.2f}' for k in FIRST)} |")
+
+
+def _hm_lists(
+    shop: Shop, left: Dataset, day: Day, users: "pd.Index[str]", gone: "pd.Index[str]", seed: int
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Method, what its lists are of, and user_id, item_id, rank of the first 100."""
+    settings = ModelSettings(until=day.day, k=400, users="known", explore=0.5)
+    content = shop.content()
+    begin = time.perf_counter()
+    model = Model(settings).fit(left, content, rng=seed)
+    made = model.recommend(left, content, user_ids=users).candidates
+    print(f"model: {time.perf_counter() - begin:.0f} s", flush=True)
+    yield "model", "everything", made
+    only = made[made[Columns.Item].isin(gone)]
+    rank = only.groupby(Columns.User, sort=False).cumcount() + 1
+    yield "model", "hidden products", only.assign(**{Columns.Rank: rank})
+    events = left.require_events("the benchmark")
+    history = History.of(left.items, events[events[Columns.Timestamp] < pd.Timestamp(day.day, tz="UTC")]).also(users)
+    items = history.in_code_order(left.items)
+    hidden = np.isin(np.arange(history.n_items), history.item_ids.codes(gone))
+    for name, scorer in (("title cosine", TitleCosine(shop.matrix("text"))), ("content", Content())):
+        fitted: Any = scorer.fit(history, items)
+        for among, barred in (("everything", None), ("hidden products", np.flatnonzero(~hidden))):
+            yield name, among, pd.concat([
+                _first(fitted, history, users[start : start + _AT_ONCE], barred)
+                for start in range(0, len(users), _AT_ONCE)
+            ])
+
+
+def _first(
+    scorer: Any, history: History, users: "pd.Index[str]", barred: "npt.NDArray[np.int64] | None"
+) -> pd.DataFrame:
+    """The first 100 of each user without the items `barred`."""
+    skip = None
+    if barred is not None:
+        skip = csr(
+            (np.ones(len(users) * len(barred), dtype=np.float32), np.tile(barred, len(users)),
+             np.arange(len(users) + 1) * len(barred)), shape=(len(users), history.n_items),
+        )
+    scores = scorer.score(history.user_ids.codes(users), max(FIRST), skip=skip)
+    user = np.repeat(np.arange(len(users)), np.diff(scores.indptr))
+    order = np.lexsort((scores.indices, -scores.data, user))
+    return pd.DataFrame({
+        Columns.User: users[user[order]], Columns.Item: history.item_ids.decode(scores.indices[order]),
+        Columns.Rank: np.arange(len(order)) - scores.indptr[user[order]] + 1,
+    })
+
+
+if __name__ == "__main__":
+    main()

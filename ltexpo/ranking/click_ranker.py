@@ -59,7 +59,8 @@ class ClickRanker:
             raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
         self.calibration_ = found
         self.unseen_ = by_day(self._unseen(score, shown, tier, group), days)
-        self.spread_ = fit_spread(Repeats.of(days, self.unseen_))
+        logged = all(day.looks is not None for day in days)
+        self.spread_ = fit_spread(Repeats.of(days, self.unseen_)) if logged else None
         return self
 
     def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:

@@ -138,8 +138,16 @@ class Gbm:
         if not hasattr(self, "folds_"):
             raise ConfigError("a loaded ranker does not know which groups it learnt from. Use the one that was fitted.")
         fold = self.folds_.reindex(np.asarray(group)).fillna(-1).to_numpy(dtype=np.int64)
-        each = self.raw_each(features)
-        return np.asarray(np.where(fold < 0, each.mean(axis=0), each[np.maximum(fold, 0), np.arange(len(fold))]))
+        table = self._table(features)
+        raw = np.empty(len(fold))
+        for bag in range(len(self.boosters_)):
+            rows = fold == bag
+            if rows.any():
+                raw[rows] = self._raw(table[rows], bag)
+        strange = fold < 0
+        if strange.any():
+            raw[strange] = self.raw(features[strange])
+        return raw
 
     def score_std(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Standard deviation (n,) of the boosters' scores: how much a score hangs on who was in the training set."""

@@ -7,7 +7,6 @@ own catalogue, kept in a folder so that it is trained once.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +20,6 @@ from ltexpo.encoders.pair_settings import PairSettings
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 
 Mask = npt.NDArray[np.bool_]
-
-SMALL: dict[str, Any] = {
-    "network": {"steps": 60, "batch": 256},
-    "training": {"epochs": 3},
-    "features": {"pool": {"best": 60, "demanded": 30, "alike_tail": 30, "alike_new": 30, "matched": 20}},
-    "clicks": {"objective": "binary", "bags": 3, "max_rounds": 200},
-}
-"""Settings of the model, those of 'ltexpo demo'."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from hm_days import Day, Shop
-from made_shops import SMALL, Made, Mask, drawn, tiers_of
+from made_shops import Made, Mask, drawn, tiers_of
 from rivals import TitleCosine
 from scipy.special import logit
 
@@ -28,6 +28,7 @@ from ltexpo.columns import Columns, Tier
 from ltexpo.data import Dataset
 from ltexpo.data.history import History
 from ltexpo.encoders.item_vectors import Content as Vectors
+from ltexpo.jobs.demo import SMALL_MODEL
 from ltexpo.metrics.calibration import calibration_by_popularity, expected_calibration_error, score_interval
 from ltexpo.metrics.intervals import Ratio, estimate
 from ltexpo.metrics.logit_normal import location
@@ -97,7 +98,7 @@ def _one_shop(
     events = whole.require_events("the benchmark")
     until = events[Columns.Timestamp].max().floor("D") - pd.Timedelta(days=1)
     dataset, content = made.without({"history": hidden})
-    settings = ModelSettings(until=until, k=100, rolling={"days": options.label_days}, **SMALL)
+    settings = ModelSettings(until=until, k=100, rolling={"days": options.label_days}, **SMALL_MODEL)
     begin = time.perf_counter()
     model = Model(settings).fit(dataset, content, rng=seed)
     if not isinstance(model.ranker_, ClickRanker) or model.ranker_.spread_ is None:

@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from made_shops import SMALL, Made, Mask, tiers_of
+from made_shops import Made, Mask, tiers_of
 from rivals import TitleCosine
 
 from ltexpo.columns import Columns
 from ltexpo.data import Dataset
 from ltexpo.data.history import History
 from ltexpo.encoders.item_vectors import Content
+from ltexpo.jobs.demo import SMALL_MODEL
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.metrics.intervals import Estimate, Ratio, difference, estimate
 from ltexpo.ranking.cooccurrence import Cooccurrence
@@ -62,7 +63,7 @@ def run(made: Made, row: str, seed: int, people: int) -> tuple[pd.DataFrame, pd.
     gone = pd.Series(either, index=dataset.items[Columns.Item]).reindex(ids).to_numpy()
 
     begin = time.perf_counter()
-    model = Model(ModelSettings(k=ALL, explore=0.0, **SMALL, **FEW)).fit(dataset, content, rng=seed)
+    model = Model(ModelSettings(k=ALL, explore=0.0, **SMALL_MODEL, **FEW)).fit(dataset, content, rng=seed)
     candidates = model.recommend(dataset, content, user_ids=users).candidates
     seconds = time.perf_counter() - begin
     lists = {"model": _matrix(candidates, users, ids)} | dict(_singles(dataset, content, users, ids))

@@ -38,7 +38,7 @@ class DemoJob(Settings):
     """Goal: at least this share of all exposure for new products."""
 
 
-_SMALL: dict[str, Any] = {
+SMALL_MODEL: dict[str, Any] = {
     "network": {"steps": 60, "batch": 256},
     "training": {"epochs": 3},
     "features": {"pool": {"best": 60, "demanded": 30, "alike_tail": 30, "alike_new": 30, "matched": 20}},
@@ -60,7 +60,7 @@ def run_demo(job: DemoJob) -> Path:
     run_pipeline(Pipeline.model_validate({
         "out": job.out,
         "seed": job.seed,
-        "train": {"until": since, **_SMALL} if job.model else None,
+        "train": {"until": since, **SMALL_MODEL} if job.model else None,
         "recommend": {"until": since},
         "rerank": {"k": job.k, "goals": [
             {"group": "tail", "min_share": job.tail_share}, {"group": "new", "min_share": job.new_share},

@@ -13,6 +13,7 @@ import ltexpo
 from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset
 from ltexpo.encoders.item_vectors import Content
+from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.model import Model
 from ltexpo.ranking.parts import parts_of
 from ltexpo.ranking.recommend import training_events
@@ -65,7 +66,18 @@ def _meaning(model: Model) -> str:
     return f"""{model.ranker_.means[0].upper()}{model.ranker_.means[1:]}.
 
 `score_std` is the standard error of a score: how much it hangs on which users were there to learn from (delete-a-group
-jackknife over the boosters). It does not cover what the model cannot express."""
+jackknife over the boosters). It does not cover what the model cannot express.{_spread(model)}"""
+
+
+def _spread(model: Model) -> str:
+    if isinstance(model.ranker_, ClickRanker) and model.ranker_.spread_ is not None:
+        spread = model.ranker_.spread_
+        return f"""
+
+`score_spread` is how far the true chance of a single user and product lies from its score, which is the mean of all that
+look alike to the model: learnt from {spread.clicks:,} clicks on {spread.pairs:,} pairs that were shown more than once
+(standard deviation of the log-odds {spread.tau:.2f} ± {spread.error:.2f}, one standard error)."""
+    return ""
 
 
 def _data(model: Model, dataset: Dataset, content: Content, own_words: bool) -> str:

@@ -74,9 +74,9 @@ def _spread(model: Model) -> str:
         spread = model.ranker_.spread_
         return f"""
 
-`score_spread` is how far the true chance of a single user and product lies from its score, which is the mean of all that
-look alike to the model: learnt from {spread.clicks:,} clicks on {spread.pairs:,} pairs that were shown more than once
-(standard deviation of the log-odds {spread.tau:.2f} ± {spread.error:.2f}, one standard error)."""
+`score_spread` is how far the true chance of a single user and product lies from its score, which is the mean of all
+that look alike to the model: learnt from {spread.clicks:,} clicks on {spread.pairs:,} pairs that were shown more than
+once (standard deviation of the log-odds {spread.tau:.2f} ± {spread.error:.2f}, one standard error)."""
     return ""
 
 

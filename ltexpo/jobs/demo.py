@@ -34,8 +34,6 @@ class DemoJob(Settings):
     """Length of the final lists."""
     tail_share: float = Field(0.1, ge=0, le=1)
     """Goal: at least this share of all exposure for tail and new products."""
-    new_share: float = Field(0.02, ge=0, le=1)
-    """Goal: at least this share of all exposure for new products."""
 
 
 SMALL_MODEL: dict[str, Any] = {
@@ -62,9 +60,7 @@ def run_demo(job: DemoJob) -> Path:
         "seed": job.seed,
         "train": {"until": since, **SMALL_MODEL} if job.model else None,
         "recommend": {"until": since},
-        "rerank": {"k": job.k, "goals": [
-            {"group": "tail", "min_share": job.tail_share}, {"group": "new", "min_share": job.new_share},
-        ]},
+        "rerank": {"k": job.k, "goals": [{"group": "tail", "min_share": job.tail_share}]},
         "frontier": {},
         "evaluate": {"since": since, "k": (job.k,)},
         "simulate": {},

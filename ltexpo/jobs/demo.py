@@ -20,7 +20,7 @@ class DemoJob(Settings):
 
     out: Path
     """Folder to write the whole run to."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of everything random in the run."""
     n_items: int = Field(6_000, ge=100)
     """Products of the made shop."""

@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 import pandas as pd
+from pydantic import Field
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
@@ -19,7 +20,7 @@ class DataJob(Settings):
 
     data: Path
     """Folder that holds items.parquet and events.parquet."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of everything random in this step."""
 
 

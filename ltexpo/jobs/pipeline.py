@@ -28,7 +28,7 @@ class Pipeline(Settings):
 
     out: Path
     """Run folder; each step writes its own folder in it."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of every step that does not name its own."""
     import_: StepSettings = Field(None, alias="import")
     """Settings of 'ltexpo import'; leave it out when OUT/data is there already."""

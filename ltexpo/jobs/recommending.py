@@ -1,5 +1,6 @@
 """Dataset folder (+ a trained model) → candidates.parquet and recommend.json."""
 
+import logging
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,8 @@ from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_f
 from ltexpo.jobs.job import DataJob
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.ranking.recommend import Recommendation, RecommendSettings, recommend
+
+log = logging.getLogger("ltexpo")
 
 CANDIDATES_FILE, RECOMMEND_FILE = "candidates.parquet", "recommend.json"
 _WITH_MODEL = {"k", "until", "users", "users_file", "explore", "data", "seed", "out", "model", "vectors", "edges"}
@@ -65,4 +68,8 @@ def _by_model(job: RecommendJob, folder: Path, dataset: Dataset) -> tuple[Recomm
     result = model.recommend(
         dataset, content_for(folder, job.vectors, dataset), edges=None if job.edges is None else read_frame(job.edges)
     )
-    return result, as_utc(model.report_["learnt_before"])
+    learnt = as_utc(model.report_["learnt_before"])
+    if job.until is not None and as_utc(job.until) < learnt:
+        log.warning("until is %s, but the model has learnt from events up to %s: a test on days before that is none.",
+                    job.until, learnt)
+    return result, learnt

@@ -1,5 +1,6 @@
 """Folders that hold vectors → what a model reads of every item of a dataset."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -13,6 +14,8 @@ from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.encoders.item_vectors import Content, ItemVectors
 from ltexpo.errors import ConfigError
+
+log = logging.getLogger("ltexpo")
 
 
 class ModelInputs(Settings):
@@ -37,6 +40,13 @@ def stored_content(folders: Sequence[Path], items: pd.DataFrame) -> Content:
     content: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] = {}
     for folder in folders:
         stored = ItemVectors.load(folder)
+        held = int(stored.item_ids.isin(items[Columns.Item]).sum())
+        if not stored.vectors or not held:
+            what = "any of the dataset's items" if stored.vectors else "vectors (NAME.safetensors)"
+            raise ConfigError(f"{folder}: does not hold {what}. Encode this dataset, and give that folder.")
+        if held < len(items):
+            log.warning("%s: has vectors of %s of %s items; the others count as without.", folder, f"{held:,}",
+                        f"{len(items):,}")
         twice = sorted(set(stored.vectors) & set(content))
         if twice:
             raise ConfigError(f"vectors: '{twice[0]}' lies in {folder} and in another folder. Give it once.")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,13 @@ from ltexpo.ranking.spread import Repeats, Spread, fit_spread
 _CONFIG, _TREES = "config.json", "click"
 
 
+class ShownTrees(GbmSettings):
+    """The trees that learn from impressions."""
+
+    objective: Literal["binary"] = "binary"
+    """Probability."""
+
+
 class ClickRanker:
     """See above.
 
@@ -41,7 +48,7 @@ class ClickRanker:
     spread_: Spread | None
 
     def __init__(self, settings: GbmSettings | None = None) -> None:
-        self.settings = settings or GbmSettings(objective="binary")
+        self.settings = settings or ShownTrees()
 
     def fit(self, days: Sequence[LabelDay], *, rng: int | np.random.Generator = 0) -> Self:
         """Learn from days whose candidates are what was shown (see `rolling.roll`); users are never split."""

@@ -6,6 +6,7 @@ its vectors. Items are many and their labels come from all users, so this is lea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +17,34 @@ from ltexpo.config import Settings
 from ltexpo.ranking.gbm import Gbm, GbmSettings
 
 
+class DemandTrees(GbmSettings):
+    """The trees that count."""
+
+    objective: Literal["poisson"] = "poisson"
+    """Counts."""
+    bags: int = Field(3, ge=2)
+    """Boosters; each leaves out one of so many folds of families, and stops when it gets no better on it."""
+    max_rounds: int = Field(150, ge=1)
+    """Trees of one booster at most."""
+    patience: int = Field(20, ge=1)
+    """Stop after so many trees without a gain on the fold left out."""
+    learning_rate: float = Field(0.1, gt=0, le=1)
+    """Weight of each tree."""
+    leaves: int = Field(31, ge=2)
+    """Leaves of a tree."""
+    min_rows: int = Field(100, ge=1)
+    """Rows in a leaf at least."""
+    l2: float = Field(5.0, ge=0)
+    """Ridge on leaf values."""
+    feature_share: float = Field(0.6, gt=0, le=1)
+    """Share of features each tree may use."""
+
+
 class DemandSettings(Settings):
     """Expected demand of an item."""
 
-    trees: GbmSettings = GbmSettings(
-        objective="poisson", bags=3, max_rounds=150, patience=20, learning_rate=0.1, leaves=31, min_rows=100, l2=5.0,
-        feature_share=0.6,
-    )
-    """The boosted trees; their objective is poisson."""
+    trees: DemandTrees = DemandTrees()
+    """The boosted trees."""
     idle_share: float = Field(0.2, gt=0, le=1)
     """Of items without interactions before or on the day, this share is drawn, and counts for the rest."""
 

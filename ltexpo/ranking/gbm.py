@@ -204,7 +204,7 @@ class Gbm:
         model.features_, model.starts_ = config["features"], [tuple(start) for start in config["starts"]]
         given = config["calibration"]
         model.calibration_ = None if given is None else calibration_from(given)
-        model.boosters_ = [lightgbm.Booster(model_file=path) for path in model._paths(folder)]
+        model.boosters_ = [lightgbm.Booster(model_str=_whole(path)) for path in model._paths(folder)]
         return model
 
     def _raw(self, table: npt.NDArray[np.float32], bag: int) -> npt.NDArray[np.float64]:
@@ -239,9 +239,17 @@ class Gbm:
         if missing:
             raise ColumnError(
                 f"features lacks '{missing[0]}'; found {', '.join(map(str, features.columns))}. "
-                "Make the table with the settings that the ranker was trained with."
+                "The items, users or vectors lack something that the model was trained on."
             )
         return features[self.features_].to_numpy(dtype=np.float32)
+
+
+def _whole(path: Path) -> str:
+    """The text of a booster; LightGBM ends the process when it is handed a part of one."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if "\nend of parameters" not in text:
+        raise ConfigError(f"{path}: is no whole booster. Train the model again.")
+    return text
 
 
 def _logged(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

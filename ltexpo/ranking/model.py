@@ -18,7 +18,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
+from safetensors import SafetensorError
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.config import check_settings
@@ -30,10 +31,10 @@ from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError
 from ltexpo.progress import stage, track
 from ltexpo.ranking.blend import Blend
-from ltexpo.ranking.click_ranker import ClickRanker
+from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
 from ltexpo.ranking.explore import best_with_tail
 from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettings
-from ltexpo.ranking.gbm import Gbm, GbmSettings
+from ltexpo.ranking.gbm import Gbm
 from ltexpo.ranking.given import given_scorers
 from ltexpo.ranking.item_features import item_features
 from ltexpo.ranking.ranker import Ranker, RankerSettings
@@ -57,17 +58,10 @@ class ModelSettings(RecommendSettings, ReaderSettings):
     """Candidates and their features."""
     rolling: RollingSettings = RollingSettings()
     """Which past days the ranker learns from."""
-    clicks: GbmSettings = GbmSettings(objective="binary")
+    clicks: ShownTrees = ShownTrees()
     """The trees where impressions were logged."""
     ranker: RankerSettings = RankerSettings()
     """The trees where only interactions are known."""
-
-    @field_validator("clicks")
-    @classmethod
-    def _of_probability(cls, clicks: GbmSettings) -> GbmSettings:
-        if clicks.objective != "binary":
-            raise ValueError(f"objective is {clicks.objective}; clicks need binary")
-        return clicks
 
 
 @dataclass(frozen=True)
@@ -230,6 +224,15 @@ class Model:
         folder = Path(folder)
         if not (folder / CONFIG_FILE).is_file() or not (folder / RANKER_FOLDER).is_dir():
             raise ConfigError(f"{folder}: holds no trained model. Give a folder that 'ltexpo train' wrote.")
+        try:
+            return cls._read(folder)
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, SafetensorError) as error:
+            raise ConfigError(
+                f"{folder}: holds a model that cannot be read ({type(error).__name__}: {error}). Train it again."
+            ) from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> Self:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         model = cls(check_settings(ModelSettings, config["settings"], str(folder / CONFIG_FILE)))
         model.weights_, model.report_ = config["weights"], config["report"]

@@ -179,7 +179,8 @@ def _limits(model: Model, report: TrainReport) -> str:
         known += [
             "It is calibrated on candidates of users who came back. Users without history get lists, but none of them "
             "was judged, and whether they come at all is not in the score.",
-            "What was not taken may not have been seen: without logged impressions this cannot be told apart.",
+            "What was not taken may not have been seen: with too few clicks on logged impressions of the label days "
+            "(rolling.min_clicks) this is not told apart.",
         ]
     known.append("What users would do who see its lists is not known before a test with users.")
     return "\n".join(_paragraph(line, bullet=True) for line in known)

@@ -10,7 +10,7 @@ the two sums is calibrated on what the boosters did not see.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +30,45 @@ _CONFIG = "config.json"
 _MEANS = "P(the user takes the item on the next day | the user comes back)"
 
 
+class ClickTrees(GbmSettings):
+    """The trees that judge everything."""
+
+    objective: Literal["binary"] = "binary"
+    """Probability."""
+    start_from: str | None = "s_blend"
+    """Feature that the trees begin with, so that they learn only what it misses; null: they begin with nothing."""
+
+
+class OrderTrees(GbmSettings):
+    """The trees that order each user's candidates."""
+
+    objective: Literal["lambdarank"] = "lambdarank"
+    """Order within a user."""
+    start_from: str | None = "s_blend"
+    """Feature that the trees begin with; null: they begin with nothing."""
+
+
+class TailTrees(GbmSettings):
+    """The trees of the second opinion: few and small, for few outcomes."""
+
+    objective: Literal["binary"] = "binary"
+    """Probability."""
+    learning_rate: float = Field(0.06, gt=0, le=1)
+    """Weight of each tree."""
+    leaves: int = Field(7, ge=2)
+    """Leaves of a tree."""
+    min_rows: int = Field(40, ge=1)
+    """Rows in a leaf at least."""
+
+
 class RankerSettings(Settings):
     """The ranker."""
 
-    click: GbmSettings = GbmSettings(objective="binary", start_from="s_blend")
+    click: ClickTrees = ClickTrees()
     """P(taken), from users who came back."""
-    order: GbmSettings = GbmSettings(objective="lambdarank", start_from="s_blend")
+    order: OrderTrees = OrderTrees()
     """The order within a user's candidates, from users who came back."""
-    tail: GbmSettings = GbmSettings(objective="binary", learning_rate=0.06, leaves=7, min_rows=40)
+    tail: TailTrees = TailTrees()
     """P(taken) of tail and new products, from users who came back and from cut baskets."""
     order_weight: float = Field(0.0, ge=0)
     """What one unit of `order` counts against one unit of log-odds; 0: without it."""
@@ -48,10 +79,9 @@ class RankerSettings(Settings):
 
     @model_validator(mode="after")
     def _alike(self) -> Self:
-        if self.click.objective != "binary" or self.order.objective != "lambdarank" or self.tail.objective != "binary":
-            raise ValueError("objectives are click: binary, order: lambdarank, tail: binary")
-        if len({self.click.bags, self.order.bags, self.tail.bags}) > 1:
-            raise ValueError("click, order and tail need the same number of bags")
+        used = (self.click, self.tail, *((self.order,) if self.order_weight > 0 else ()))
+        if len({trees.bags for trees in used}) > 1:
+            raise ValueError("click, tail and, where it counts, order need the same number of bags")
         return self
 
 
@@ -110,7 +140,7 @@ class Ranker:
     @property
     def means(self) -> str:
         """What a score stands for."""
-        return f"{_MEANS}: no usable impressions"
+        return _MEANS
 
     @property
     def boosters(self) -> Mapping[str, Gbm]:

@@ -19,7 +19,7 @@ from ltexpo.data.history import EVENT_WEIGHTS, History
 from ltexpo.data.ids import IdMap
 from ltexpo.data.tables import read_json, write_json
 from ltexpo.encoders.item_vectors import Content
-from ltexpo.errors import ConfigError, SplitError
+from ltexpo.errors import ColumnError, ConfigError, SplitError
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
@@ -104,6 +104,8 @@ class Reader:
             from ltexpo.graph.encoder import GraphEncoder
 
             with stage("product graph"):
+                if edges is not None and "relation" not in edges.columns:
+                    raise ColumnError(f"edges lacks 'relation'; found {', '.join(map(str, edges.columns))}.")
                 if self.graph_ is None:
                     self.given_ = () if edges is None else tuple(sorted(edges["relation"].unique()))
                 graph = self._graph(items, events, narrow, edges)

@@ -106,7 +106,9 @@ class ExposureReranker:
             solution = solve(problem, start=start, tolerance=self.settings.tolerance, rng=rng)
         elastic, budget = self.settings.elastic, self.settings.guardrails.max_click_loss
         if not solution.feasible and not elastic:
-            raise InfeasibleError(_unmet(encoded, solution, smallest_relaxation(problem, solution, rng=rng)))
+            relaxation = smallest_relaxation(problem, solution, rng=rng)
+            floor = self.settings.guardrails.min_score_ratio
+            raise InfeasibleError(_unmet(encoded, solution, relaxation, floor))
         within = budget is None or solution.clicks_after >= (1 - budget) * solution.clicks_before
         if budget is not None and not within and problem.welfare is not None:
             solution = spend_on_welfare(problem, budget, solution)
@@ -234,8 +236,8 @@ def _too_dear(budget: float, full: Solution, part: Solution) -> str:
     )
 
 
-def _unmet(encoded: Encoded, solution: Solution, relaxation: Relaxation) -> str:
-    """A smallest set of goals that give way, by how much, and whether the conflict is proved."""
+def _unmet(encoded: Encoded, solution: Solution, relaxation: Relaxation, floor: float | None) -> str:
+    """A smallest set of goals that give way, by how much, and whether the conflict is proved; `floor`: on scores."""
     total = encoded.problem.total_exposure
     goals = encoded.table.frame
     order = np.argsort(-relaxation.missing, kind="stable")
@@ -255,7 +257,8 @@ def _unmet(encoded: Encoded, solution: Solution, relaxation: Relaxation) -> str:
     return (
         f"{len(missed)} of {len(goals)} goals {proof} with these candidates and guardrails: {'; '.join(shown)}{more} "
         f"({'no smaller set was found' if relaxation.irreducible else 'a smaller set may do'}). "
-        "Relax these, widen the candidates, or set elastic: true for the nearest lists."
+        f"Relax these, {'' if floor is None else 'lower guardrails.min_score_ratio or set it to null, '}widen the "
+        "candidates, or set elastic: true for the nearest lists."
     )
 
 

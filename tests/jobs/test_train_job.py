@@ -1,5 +1,6 @@
 """'ltexpo train' and 'recommend --model' from end to end, and what they refuse."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,3 +218,31 @@ def test_the_settings_say_what_they_mean():
     for name in ("vectors:", "edges:", "continue_from:", "fusion:", "graph:", "ranker:"):
         at = next(n for n, line in enumerate(lines) if line.startswith(name))
         assert lines[at - 1].startswith("# ")
+
+
+@pytest.mark.parametrize("name", [
+    "config.json", "reader/match/model.safetensors", "reader/match/config.json", "demand/booster_0.txt",
+    "demand/config.json",
+])
+def test_a_broken_model_is_refused(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str):
+    broken = tmp_path / "model"
+    shutil.copytree(room / "model", broken)
+    whole = (broken / name).read_bytes()
+    for part in (whole[: len(whole) // 2], b"", b"[]"):
+        (broken / name).write_bytes(part)
+        words = ("recommend", "--data", room / "data", "--model", broken, "--vectors", room / "vectors")
+        said = refused(capsys, run(*words, "--out", tmp_path / "out"))
+        assert str(broken) in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_vectors_of_another_catalogue_are_refused(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    other = tmp_path / "vectors"
+    shutil.copytree(room / "vectors", other)
+    items = read_frame(other / "items.parquet")
+    write_frame(items.assign(item_id="Z" + items["item_id"]), other / "items.parquet")
+    words = ("--data", room / "data", "--out", tmp_path / "out", "--vectors", other)
+    for verb in (("recommend", "--model", room / "model"), ("train",)):
+        assert "does not hold any of the dataset's items" in refused(capsys, run(*verb, *words))
+    said = refused(capsys, run("train", "--data", room / "data", "--out", tmp_path / "out", "--vectors", room / "data"))
+    assert "does not hold vectors" in said

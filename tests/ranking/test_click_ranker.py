@@ -10,14 +10,13 @@ from scipy.special import expit
 
 from ltexpo.columns import Tier
 from ltexpo.errors import TableError
-from ltexpo.ranking.click_ranker import ClickRanker
+from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
 from ltexpo.ranking.features import Candidates
-from ltexpo.ranking.gbm import GbmSettings
 from ltexpo.ranking.rolling import LabelDay
 from ltexpo.sparse import csr
 
 N_ITEMS = 40
-SETTINGS = GbmSettings(
+SETTINGS = ShownTrees(
     objective="binary", bags=3, max_rounds=80, patience=15, learning_rate=0.15, min_rows=30, feature_share=1.0
 )
 

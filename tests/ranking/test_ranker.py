@@ -11,15 +11,14 @@ from ltexpo.data.history import History
 from ltexpo.errors import TableError
 from ltexpo.ranking.baskets import cut_baskets
 from ltexpo.ranking.features import Candidates
-from ltexpo.ranking.gbm import GbmSettings
-from ltexpo.ranking.ranker import Ranker, RankerSettings
+from ltexpo.ranking.ranker import ClickTrees, OrderTrees, Ranker, RankerSettings, TailTrees
 from ltexpo.ranking.rolling import LabelDay
 from ltexpo.sparse import csr
 
 TREES = {"bags": 2, "max_rounds": 40, "patience": 10, "learning_rate": 0.2, "min_rows": 20, "feature_share": 1.0}
 SETTINGS = RankerSettings(
-    click=GbmSettings(objective="binary", **TREES), order=GbmSettings(objective="lambdarank", **TREES),
-    tail=GbmSettings(objective="binary", **TREES), negatives=0.5, order_weight=0.5,
+    click=ClickTrees(start_from=None, **TREES), order=OrderTrees(start_from=None, **TREES),
+    tail=TailTrees(**TREES), negatives=0.5, order_weight=0.5,
 )
 N_ITEMS = 20
 
@@ -120,7 +119,7 @@ def test_contributions_add_up_to_what_is_calibrated(ranker: Ranker):
 def test_what_cannot_be_is_refused():
     with pytest.raises(TableError, match="no label day"):
         Ranker(SETTINGS).fit([])
-    with pytest.raises(ValueError, match="same number of bags"):
-        RankerSettings(click=GbmSettings(objective="binary", bags=3))
-    with pytest.raises(ValueError, match="objectives are"):
-        RankerSettings(order=GbmSettings(objective="binary"))
+    with pytest.raises(ValueError, match="the same number of bags"):
+        RankerSettings(click=ClickTrees(bags=3))
+    with pytest.raises(ValueError, match="binary"):
+        RankerSettings.model_validate({"tail": {"objective": "poisson"}})

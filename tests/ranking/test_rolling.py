@@ -11,13 +11,14 @@ from ltexpo.data.tail import TailSpec
 from ltexpo.errors import SplitError
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.components import ComponentSettings, components_named
-from ltexpo.ranking.demand import DemandSettings
+from ltexpo.ranking.demand import DemandSettings, DemandTrees
 from ltexpo.ranking.features import FeatureSettings
-from ltexpo.ranking.gbm import GbmSettings
 from ltexpo.ranking.pool import PoolSettings
 from ltexpo.ranking.rolling import Rolled, RollingSettings, label_dates, roll
 
-TREES = GbmSettings(objective="poisson", bags=2, max_rounds=30, patience=10, learning_rate=0.2)
+TREES = DemandTrees(
+    bags=2, max_rounds=30, patience=10, learning_rate=0.2, leaves=15, min_rows=60, l2=10.0, feature_share=0.4
+)
 SETTINGS = RollingSettings(
     days=2, min_users=20, min_clicks=10**6, max_users=150, max_baskets=80, demand=DemandSettings(trees=TREES)
 )

@@ -42,10 +42,14 @@ class Recommendation:
 
     def __str__(self) -> str:
         report = self.report
-        table = pd.DataFrame(report["validation"]).T
-        table.insert(0, "weight", pd.Series(report["weights"]))
-        lines = [table.rename_axis(None).round(4).to_string(na_rep="") if len(table) else str(report["weights"])]
-        lines.append(f"validation: {report['validation_period']}, {report['validation_users']:,} users")
+        if "label_days" in report:
+            days = ", ".join(report["label_days"])
+            lines = [f"model: trees from {days}, networks from before; its README.md compares it with the blend"]
+        else:
+            table = pd.DataFrame(report["validation"]).T
+            table.insert(0, "weight", pd.Series(report["weights"]))
+            lines = [table.rename_axis(None).round(4).to_string(na_rep="") if len(table) else str(report["weights"])]
+            lines.append(f"validation: {report['validation_period']}, {report['validation_users']:,} users")
         lines += [f"left out: {name} ({reason})" for name, reason in report["left_out"].items()]
         lines.append(f"score: {report['calibration']['means']}")
         lines.append(", ".join(f"{count:,} {what}" for what, count in report["counts"].items()))

@@ -40,7 +40,9 @@ WIDTH = 64
 GRAPH = GraphSettings(
     pairs=PairSettings(window_positions=300, window_days=None, gap_half_life=None, half_life=None), neighbours=20
 )
-NETWORK = GraphEncoderSettings(convolution="sage", width=WIDTH, cold_share=0.1, steps=300)
+NETWORK = GraphEncoderSettings(
+    convolution="sage", width=WIDTH, cold_share=0.1, steps=300, batch=2048, full_batch=5_000_000, fanout=10
+)
 FEATURES = FeatureSettings(
     pool=PoolSettings(best=50, best_tail=30, demanded=0, alike_tail=0, alike_new=0),
     item=ItemFeatureSettings(windows=(), heat_columns=(Columns.Brand,), order_windows=()),

@@ -130,7 +130,7 @@ HEAT_COLUMNS = (
     "colour_group_name", "perceived_colour_master_name", "graphical_appearance_name", "title", "product_code",
 )
 MODEL: dict[str, Any] = {
-    "users": "known", "features": {"item": {"heat_columns": HEAT_COLUMNS, "windows": (1.0,)}},
+    "users": "known", "explore_new": 0.0, "features": {"item": {"heat_columns": HEAT_COLUMNS, "windows": (1.0,)}},
     "rolling": {"family_column": "product_code", "max_baskets": 2000},
 }
 

@@ -98,7 +98,9 @@ def _one_shop(
     events = whole.require_events("the benchmark")
     until = events[Columns.Timestamp].max().floor("D") - pd.Timedelta(days=1)
     dataset, content = made.without({"history": hidden})
-    settings = ModelSettings(until=until, k=100, rolling={"days": options.label_days}, **SMALL_MODEL)
+    settings = ModelSettings(
+        until=until, k=100, explore_new=0.0, rolling={"days": options.label_days}, **SMALL_MODEL
+    )
     begin = time.perf_counter()
     model = Model(settings).fit(dataset, content, rng=seed)
     if not isinstance(model.ranker_, ClickRanker) or model.ranker_.spread_ is None:

@@ -63,7 +63,8 @@ def run(made: Made, row: str, seed: int, people: int) -> tuple[pd.DataFrame, pd.
     gone = pd.Series(either, index=dataset.items[Columns.Item]).reindex(ids).to_numpy()
 
     begin = time.perf_counter()
-    model = Model(ModelSettings(k=ALL, explore=0.0, **SMALL_MODEL, **FEW)).fit(dataset, content, rng=seed)
+    settings = ModelSettings(k=ALL, explore=0.0, explore_new=0.0, **SMALL_MODEL, **FEW)
+    model = Model(settings).fit(dataset, content, rng=seed)
     candidates = model.recommend(dataset, content, user_ids=users).candidates
     seconds = time.perf_counter() - begin
     lists = {"model": _matrix(candidates, users, ids)} | dict(_singles(dataset, content, users, ids))

@@ -7,10 +7,10 @@ from scipy.special import expit
 
 pytest.importorskip("torch", reason="extra 'model' is not installed")
 
-from tiny_ranking import tiny_settings, vectors_of
+from tiny_ranking import tiny_settings
 
 from ltexpo.columns import Columns
-from ltexpo.data.synthetic import Shop, make_shop
+from ltexpo.data.synthetic import Shop
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import TableError
 from ltexpo.ranking.contributions import contributions
@@ -19,16 +19,6 @@ from ltexpo.ranking.parts import BASELINE, RESERVED, parts_of, words
 from ltexpo.sparse import Csr, csr
 
 IDS = [Columns.User, Columns.Item]
-
-
-@pytest.fixture(scope="module")
-def shop() -> Shop:
-    return make_shop(n_items=300, n_users=400, n_days=6, rng=0)
-
-
-@pytest.fixture(scope="module")
-def content(shop: Shop) -> Content:
-    return vectors_of(shop.dataset)
 
 
 def _model(shop: Shop, content: Content, min_clicks: int, **more: object) -> Model:

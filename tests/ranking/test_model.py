@@ -41,16 +41,6 @@ def _files(model: Model, folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def shop() -> Shop:
-    return make_shop(n_items=300, n_users=400, n_days=6, rng=0)
-
-
-@pytest.fixture(scope="module")
-def content(shop: Shop) -> Content:
-    return vectors_of(shop.dataset)
-
-
-@pytest.fixture(scope="module")
 def models(shop: Shop, content: Content) -> dict[str, Model]:
     return {
         "clicks": _fit(shop.dataset, content), "taken": _fit(shop.dataset, content, min_clicks=TAKEN),

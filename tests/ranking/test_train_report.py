@@ -7,24 +7,14 @@ from sklearn.metrics import roc_auc_score
 
 pytest.importorskip("torch", reason="extra 'model' is not installed")
 
-from tiny_ranking import tiny_settings, vectors_of
+from tiny_ranking import tiny_settings
 
 from ltexpo.columns import Columns, EventKind
-from ltexpo.data.synthetic import Shop, make_shop
+from ltexpo.data.synthetic import Shop
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.model_card import model_card
 from ltexpo.ranking.train_report import TrainReport, train_report
-
-
-@pytest.fixture(scope="module")
-def shop() -> Shop:
-    return make_shop(n_items=300, n_users=400, n_days=6, rng=0)
-
-
-@pytest.fixture(scope="module")
-def content(shop: Shop) -> Content:
-    return vectors_of(shop.dataset)
 
 
 @pytest.fixture(scope="module", params=[20, 10**6], ids=["clicks", "taken"])

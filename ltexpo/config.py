@@ -1,9 +1,10 @@
 """YAML file + command-line options → one checked settings object; settings object → its documented YAML."""
 
 import datetime as dt
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,6 +23,7 @@ S = TypeVar("S", bound=Settings)
 MOST_BYTES = 10_000_000
 """YAML is read at about 500 kB/s into a hundred times its size in memory."""
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
     from yaml import SafeLoader as _SafeLoader
 else:  # libyaml's parser, where PyYAML was built with it, is several times as fast
     _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -77,19 +79,58 @@ def check_settings(model: type[S], values: Mapping[str, Any], source: str) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = error.errors()
-        first = problems[0]
-        field = ".".join(str(part) for part in first["loc"]) or "settings"
-        if first["type"] == "extra_forbidden":
-            what = f"unknown setting '{field}'. Known: {', '.join(model.model_fields)}."
-        elif first["type"] == "missing":
-            what = f"'{field}' is missing. Give it in the YAML or as --{field.replace('_', '-')}."
-        else:
-            # a whole block says nothing that its message does not
-            arrived = "" if isinstance(first["input"], Mapping | Settings) else f" is {first['input']!r}"
-            what = f"'{field}'{arrived}: {first['msg'].removeprefix('Value error, ')}."
+        # A misspelt name also makes the right one missing: the misspelling says more.
+        problems = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        raise ConfigError(f"{source}: {what}{more}") from error
+        raise ConfigError(f"{source}: {_told(problems[0], model, values)}{more}") from error
+
+
+def _told(problem: "ErrorDetails", model: type[Settings], values: Mapping[str, Any]) -> str:
+    """One of pydantic's problems in a sentence that names the place in the YAML."""
+    kind, place = problem["type"], _place(problem, values)
+    field = ".".join(map(str, place)) or "settings"
+    if kind == "extra_forbidden":
+        known = list(_block(model, place[:-1]).model_fields)
+        near = difflib.get_close_matches(str(place[-1]), known, 1)
+        guess = f" Did you mean '{near[0]}'?" if near else ""
+        return f"unknown setting '{field}'.{guess} Known: {', '.join(known)}."
+    if kind == "missing":
+        option = f" or as --{field.replace('_', '-')}" if len(place) == 1 else ""
+        return f"'{field}' is missing. Give it in the YAML{option}."
+    # a whole block says nothing that its message does not
+    arrived = "" if isinstance(problem["input"], Mapping | Settings) else f" is {problem['input']!r}"
+    if kind in ("model_type", "model_attributes_type"):
+        known = list(_block(model, place).model_fields)
+        return f"'{field}'{arrived}: expected a block of 'name: value' lines. Known: {', '.join(known)}."
+    message = "expected a list" if kind in ("tuple_type", "list_type") else problem["msg"]
+    return f"'{field}'{arrived}: {message.removeprefix('Value error, ').replace('Input should be', 'expected')}."
+
+
+def _place(problem: "ErrorDetails", values: Any) -> list[str | int]:
+    """Keys and indices that lead to the problem; pydantic also names the branches of a union, which nobody wrote."""
+    place: list[str | int] = []
+    for at, part in enumerate(problem["loc"]):
+        if part in values if isinstance(values, Mapping) else isinstance(values, list | tuple) and isinstance(part, int):
+            values = values[part]
+        elif place and not (problem["type"] == "missing" and at == len(problem["loc"]) - 1):
+            continue
+        place.append(part)
+    return place
+
+
+def _block(model: type[Settings], place: Sequence[str | int]) -> type[Settings]:
+    """The settings that stand at `place`."""
+    for part in place:
+        if part in model.model_fields:
+            model = next(_settings_in(model.model_fields[str(part)].annotation), model)
+    return model
+
+
+def _settings_in(annotation: Any) -> Iterator[type[Settings]]:
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _settings_in(part)
 
 
 def documented_yaml(model: type[Settings]) -> str:

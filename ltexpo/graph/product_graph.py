@@ -17,7 +17,7 @@ from ltexpo.data.ids import IdMap
 from ltexpo.data.split import as_utc
 from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json
 from ltexpo.encoders.item_vectors import Content
-from ltexpo.errors import TableError
+from ltexpo.errors import SplitError, TableError
 from ltexpo.graph.pairs import PairSettings
 from ltexpo.graph.relations import Edges, bought_together, given_relations, similar, viewed_together
 from ltexpo.sparse import Csr, csr
@@ -74,7 +74,7 @@ class ProductGraph:
 
         `vectors`: name → unit vectors (I, d) in the row order of `items` and which rows are valid (I,): one relation
         'similar_NAME' each. `given`: a table source, relation, target of item ids, such as also_bought. Raises
-        `TableError` or `ColumnError` on what cannot be used.
+        `TableError` or `ColumnError` on what cannot be used, `SplitError` when no event lies before `until`.
         """
         settings = settings or GraphSettings()
         item_ids = IdMap.of(items[Columns.Item])
@@ -98,7 +98,14 @@ class ProductGraph:
         if events is not None:
             known = events
             if until is not None:
-                known = events[events[Columns.Timestamp] < as_utc(until)]
+                moment = as_utc(until)
+                known = events[events[Columns.Timestamp] < moment]
+                if known.empty:
+                    first = events[Columns.Timestamp].min()
+                    raise SplitError(
+                        f"no event before until = {moment:%Y-%m-%d %H:%M}; the first is at {first:%Y-%m-%d %H:%M}. "
+                        "Give a later moment, or leave the events out for a graph of the catalogue alone."
+                    )
                 notes["events from 'until' on, not looked at"] = len(events) - len(known)
             edges[BOUGHT] = bought_together(
                 known, item_ids, settings.pairs, neighbours=settings.neighbours, shrinkage=settings.shrinkage

@@ -149,14 +149,6 @@ class Gbm:
             raw[strange] = self.raw(features[strange])
         return raw
 
-    def score_std(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Standard deviation (n,) of the boosters' scores: how much a score hangs on who was in the training set."""
-        each = self.raw_each(features)
-        if self.calibration_ is None:
-            return np.asarray(np.exp(each).std(axis=0, ddof=1))
-        calibrated = np.stack([self.calibration_(expit(one)) for one in each])
-        return np.asarray(calibrated.std(axis=0, ddof=1))
-
     def contributions(
         self, features: pd.DataFrame, parts: Mapping[str, str] | None = None
     ) -> pd.DataFrame:

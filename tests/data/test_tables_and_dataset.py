@@ -38,6 +38,20 @@ def test_a_dataset_survives_the_disk(dataset: Dataset, tmp_path: Path):
     }
 
 
+@pytest.mark.parametrize("tags", [["x", "y", "x", "x"], [["x"], ["y"], ["x"], ["x"]]], ids=["words", "lists"])
+def test_rows_that_stand_there_again_are_counted_and_stay(tags: list[object]):
+    items = pd.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"]})
+    events = pd.DataFrame({
+        "user_id": ["u", "u", "u", "v"], "item_id": "a", "event": "click", "tags": tags,
+        "timestamp": pd.Timestamp("2024-01-01", tz="UTC"),
+    })
+    made = Dataset.of(items, events)
+    # the second differs in its tag, the fourth in its user
+    assert made.notes == {"events.rows equal to an earlier row, each counted as an event of its own": 1}
+    assert len(made.require_events("the test")) == 4
+    assert Dataset.of(items, events.iloc[[0, 1, 3]]).notes == {}
+
+
 def test_what_is_written_appears_whole_or_not_at_all(tmp_path: Path):
     with pytest.raises(RuntimeError), output_folder(tmp_path / "out", verb="test") as folder:
         write_json({"half": 1}, folder / "a.json")

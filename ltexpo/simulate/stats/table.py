@@ -1,0 +1,116 @@
+"""Totals of every user in two arms → each metric's effect, overall and by segment."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from ltexpo.errors import ColumnError
+from ltexpo.metrics.intervals import Ratio
+from ltexpo.simulate.stats.effect import Effect, cannot_say, compare
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effects of several metrics, in the order they were asked for."""
+
+    effects: tuple[Effect, ...]
+    segments: tuple[str, ...] = ()
+    """Segment of each effect; empty for effects over all users."""
+
+    def __getitem__(self, metric: str) -> Effect:
+        """The first effect of `metric`."""
+        return next(effect for effect in self.effects if effect.metric == metric)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per effect: [segment,] and the fields of `Effect`."""
+        table = pd.DataFrame([asdict(effect) for effect in self.effects])
+        if self.segments:
+            table.insert(0, "segment", list(self.segments))
+        return table
+
+    def __str__(self) -> str:
+        names = self.segments or ("",) * len(self.effects)
+        labels = [f"{name} {effect.metric}".strip() for name, effect in zip(names, self.effects, strict=True)]
+        wide = max(map(len, labels), default=0)
+        lines = [f"{'':<{wide}}{'control':>11}{'treatment':>11}{'change':>9}   interval of the change        p"]
+        for label, effect in zip(labels, self.effects, strict=True):
+            if not np.isfinite(effect.difference):
+                lines.append(f"{label:<{wide}}  cannot say: {effect.note}")
+                continue
+            if np.isfinite(effect.relative):
+                bounds = f"{effect.relative_low:+.2%} to {effect.relative_high:+.2%}"
+                change = f"{effect.relative:>+9.2%}   {bounds:<22}"
+            else:
+                change = f"{effect.difference:>+9.3g}   {f'{effect.low:+.3g} to {effect.high:+.3g}':<22}"
+            values = f"{effect.control:>11.4g}{effect.treatment:>11.4g}"
+            lines.append(f"{label:<{wide}}{values}{change}{effect.p_value:>9.3g}")
+        return "\n".join(lines)
+
+
+def compare_totals(
+    treatment: pd.DataFrame,
+    control: pd.DataFrame,
+    metrics: Mapping[str, tuple[str, str]],
+    *,
+    users: str = "user_id",
+    paired: bool = False,
+    level: float = 0.95,
+) -> Effects:
+    """One row per user in each arm, with the totals that `metrics` names as (numerator, denominator) → their effects.
+
+    `users` is the column of the users that were randomised; see `compare`. Raises `ColumnError` for a missing column.
+    """
+    _need(treatment, control, {users, *(column for pair in metrics.values() for column in pair)})
+    return Effects(tuple(
+        compare(
+            metric, _ratio(treatment, columns, users), _ratio(control, columns, users), paired=paired, level=level
+        )
+        for metric, columns in metrics.items()
+    ))
+
+
+def compare_segments(
+    treatment: pd.DataFrame,
+    control: pd.DataFrame,
+    metrics: Mapping[str, tuple[str, str]],
+    segment: str,
+    *,
+    users: str = "user_id",
+    paired: bool = False,
+    level: float = 0.95,
+) -> Effects:
+    """The same within each value of the column `segment`, which must have been fixed before exposure.
+
+    A segment without users in an arm gets an effect that says so. Many segments are many tests: adjust their p-values
+    (`holm`, `benjamini_hochberg`).
+    """
+    _need(treatment, control, {segment})
+    names = sorted({str(name) for arm in (treatment, control) for name in arm[segment].unique()})
+    labels = [arm[segment].astype(str) for arm in (treatment, control)]
+    effects: list[Effect] = []
+    segments: list[str] = []
+    for name in names:
+        parts = [arm[own == name] for arm, own in zip((treatment, control), labels, strict=True)]
+        empty = [arm for arm, part in zip(("treatment", "control"), parts, strict=True) if part.empty]
+        if empty:
+            note = f"no users of the {' and of the '.join(empty)}"
+            counts = (len(parts[0]), len(parts[1]))
+            found = tuple(cannot_say(m, note, counts=counts, level=level, method="delta method") for m in metrics)
+        else:
+            found = compare_totals(parts[0], parts[1], metrics, users=users, paired=paired, level=level).effects
+        effects.extend(found)
+        segments.extend([name] * len(found))
+    return Effects(tuple(effects), tuple(segments))
+
+
+def _ratio(arm: pd.DataFrame, columns: tuple[str, str], users: str) -> Ratio:
+    return Ratio.of(arm[columns[0]], arm[columns[1]], arm[users].to_numpy())
+
+
+def _need(treatment: pd.DataFrame, control: pd.DataFrame, columns: set[str]) -> None:
+    for name, arm in (("treatment", treatment), ("control", control)):
+        lacking = sorted(columns - set(arm.columns))
+        if lacking:
+            raise ColumnError(f"the {name}'s totals lack {', '.join(lacking)}; found {', '.join(arm.columns)}.")

@@ -278,7 +278,7 @@ def simulate(
     days: Annotated[int | None, typer.Option(help="Length of the test.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Simulate an A/B test of two sets of lists: experiment.parquet and experiment.json."""
+    """Simulate an A/B test of two sets of lists: what they do, what a test would say, and a verdict."""
     job = read_settings(SimulateJob, config, {
         "data": data, "control": control, "treatment": treatment, "out": out, "days": days, "seed": seed,
     })

@@ -1,5 +1,7 @@
-"""Lists of two arms + known preferences → what exposure, clicks and sales would do."""
+"""Lists of several arms + an environment → what exposure, clicks, revenue, retention and sellers would do."""
 
-from ltexpo.simulate.experiment import Experiment, SimulateSettings, simulate
+from ltexpo.simulate.environment import Environment, KnownEnvironment
+from ltexpo.simulate.experiment import Experiment, ExperimentSettings, Recommender
+from ltexpo.simulate.result import ExperimentResult
 
-__all__ = ["Experiment", "SimulateSettings", "simulate"]
+__all__ = ["Environment", "Experiment", "ExperimentResult", "ExperimentSettings", "KnownEnvironment", "Recommender"]

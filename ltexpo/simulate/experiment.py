@@ -1,171 +1,188 @@
-"""Control lists + treatment lists + known preferences → a simulated A/B test."""
+"""Lists of several arms + an environment → what each arm does, day by day, and how sure a test of it would be."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from ltexpo.columns import Columns, Tier
+from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.schema import RANKINGS, check_table
-from ltexpo.data.synthetic.truth import Truth
-from ltexpo.errors import TableError
-from ltexpo.simulate.effects import ratio_effects
+from ltexpo.errors import ConfigError, TableError
+from ltexpo.simulate.behaviour import BehaviourSettings, People, ShownLists, World
+from ltexpo.simulate.behaviour.people import uniforms_of
+from ltexpo.simulate.behaviour.uniforms import ARM
+from ltexpo.simulate.catalogue import Catalogue
+from ltexpo.simulate.environment import Environment
+from ltexpo.simulate.readings import METRICS
+from ltexpo.simulate.result import ExperimentResult, Readout
 
-METRICS = {
-    "clicks per visit": ("clicks", "visits"),
-    "click-through rate": ("clicks", "impressions"),
-    "tail share of exposure": ("tail_exposure", "exposure"),
-    "tail share of clicks": ("tail_clicks", "clicks"),
-    "tail clicks per visit": ("tail_clicks", "visits"),
-    "purchases per visit": ("purchases", "visits"),
-    "revenue per visit": ("revenue", "visits"),
-}
-"""Metric → (numerator, denominator), both summed over an arm's users."""
+Floats = npt.NDArray[np.float64]
+CONTROL = "control"
 
 
-class SimulateSettings(Settings):
-    """How the A/B test is simulated."""
+class Recommender(Protocol):
+    """An arm that makes its lists anew from what was logged."""
 
-    days: int = Field(14, ge=1)
+    def __call__(self, day: int, log: pd.DataFrame | None) -> pd.DataFrame:
+        """Rankings of every user from `day` on. `log`: what was shown so far, see `Log`; None on the first day."""
+
+
+Arm = pd.DataFrame | Recommender
+"""Rankings that stay, or a recommender that is asked again every `retrain_every` days."""
+
+
+class ExperimentSettings(Settings):
+    """How an A/B test is simulated and read."""
+
+    days: int = Field(14, ge=1, le=3650)
     """Length of the test in days."""
-    visits_per_day: float = Field(0.5, gt=0)
-    """Mean visits of a user on a day; each visit shows the user's whole list once."""
-    treatment_share: float = Field(0.5, gt=0, lt=1)
-    """Share of users who get the treatment's lists."""
+    before_days: int = Field(7, ge=0, le=365)
+    """Days before it on which everybody sees the control's lists: what users do then lowers the variance of what is
+    measured (CUPED)."""
+    shares: dict[str, float] | None = None
+    """Share of the users in each arm, by name, adding up to 1; equal ones if not given."""
     level: float = Field(0.95, gt=0.5, lt=1)
     """Confidence level of the intervals."""
+    primary: str = "tail share of exposure"
+    """The metric that a treatment is to improve."""
+    guardrails: dict[str, float] = Field(default_factory=lambda: {"clicks per visit": 0.03})
+    """Metric → greatest relative loss that is borne; 0.02 is two percent of the control."""
+    retrain_every: int | None = Field(None, ge=1)
+    """Arms that are recommenders make new lists after every so many days; without it they make them once."""
+    log: Literal["own", "shared"] = "own"
+    """What a recommender is retrained on: what its own arm was shown, or the log of all arms, as in most shops."""
+    behaviour: BehaviourSettings = BehaviourSettings()
+    """How users behave beside clicking."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the simulated test measured: one row per metric, with user-clustered intervals."""
+    """A simulated A/B test.
 
-    metrics: pd.DataFrame
-    """metric, control, treatment, difference, low, high, relative, relative_low, relative_high, p_value."""
-    facts: dict[str, Any]
-    """Users and visits per arm, days, level, and the exact effect on clicks that the truth implies."""
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The metrics table."""
-        return self.metrics
-
-    def __str__(self) -> str:
-        lines = [f"{'metric':<24}{'control':>10}{'treatment':>11}{'change':>9}   {self.facts['level']:.0%} interval"]
-        for row in self.metrics.itertuples():
-            lines.append(
-                f"{row.metric:<24}{row.control:>10.4f}{row.treatment:>11.4f}{row.relative:>+9.1%}"
-                f"   {row.relative_low:+.1%} to {row.relative_high:+.1%}"
-            )
-        return "\n".join(lines)
-
-
-def simulate(
-    control: pd.DataFrame,
-    treatment: pd.DataFrame,
-    truth: Truth,
-    items: pd.DataFrame,
-    tiers: pd.DataFrame,
-    settings: SimulateSettings,
-    rng: int | np.random.Generator = 0,
-) -> Experiment:
-    """Randomise users to the two arms, let them visit, examine slots, click and buy as `truth` says.
-
-    Position-based model (Richardson et al. 2007; Craswell et al. 2008): a slot at rank j is examined with
-    probability `truth.examination[j]`, an examined item is clicked with the user's attraction to it. The clicks never
-    come from the scores that ranked the lists. `items` gives prices, `tiers` the tier of each item.
-
-    Raises `TableError` when the arms hold different users or more slots than the truth can examine.
+    Everybody lives in every arm's world with the same chance (common random numbers), so that what the arms do is
+    known far more exactly than any test could tell it: that is the effect. And each user is dealt to one arm: what a
+    test reads from that is the test's answer, with the intervals that it would print. Recommenders that share a log
+    cannot be kept in worlds of their own, so then there is only the test.
     """
-    generator = np.random.default_rng(rng)
-    arms = [_shown(arm, name, truth, items, tiers) for name, arm in (("control", control), ("treatment", treatment))]
-    user_ids = _same_users(arms)
-    treated = generator.random(len(user_ids)) < settings.treatment_share
-    if treated.all() or not treated.any():
-        raise TableError(
-            f"all {len(user_ids)} users fell into one arm. Give more users or a treatment_share nearer 0.5."
-        )
-    visits = generator.poisson(settings.visits_per_day * settings.days, len(user_ids))
-    totals = pd.DataFrame(
-        np.where(
-            treated[:, None],
-            _outcomes(arms[1], user_ids, visits, generator),
-            _outcomes(arms[0], user_ids, visits, generator),
-        ),
-        columns=_TOTALS,
-    )
-    effects = ratio_effects(totals, METRICS, treated, level=settings.level)
-    expected = [float((arm["examination"] * arm["attraction"]).sum()) / len(user_ids) for arm in arms]
-    facts = {
-        "users": {"control": int((~treated).sum()), "treatment": int(treated.sum())},
-        "visits": {"control": int(visits[~treated].sum()), "treatment": int(visits[treated].sum())},
-        "days": settings.days,
-        "level": settings.level,
-        "click_model": "position-based, attraction and examination of the made shop's truth",
-        "expected_clicks_per_visit": {"control": expected[0], "treatment": expected[1]},
-        "expected_relative_clicks": expected[1] / expected[0] - 1 if expected[0] else None,
-    }
-    return Experiment(effects, facts)
+
+    settings: ExperimentSettings = field(default_factory=ExperimentSettings)
+
+    def simulate(
+        self,
+        control: Arm,
+        treatment: Arm | Mapping[str, Arm],
+        environment: Environment,
+        *,
+        items: pd.DataFrame,
+        tiers: pd.DataFrame,
+        segments: pd.DataFrame | None = None,
+        activity: Floats | None = None,
+        rng: int | np.random.Generator = 0,
+    ) -> ExperimentResult:
+        """Run the days and read the arms.
+
+        `treatment`: one arm, or several by name. `segments`: one row per user, indexed by user_id, fixed before the
+        test (`user_segments`). `activity`: (U,) visits a day of each user, in the order of the sorted ids
+        (`visit_rates`). Raises `TableError` when arms hold different users, `ConfigError` for unknown metrics and
+        shares that do not fit.
+        """
+        settings = self.settings
+        treatments = treatment if isinstance(treatment, Mapping) else {"treatment": treatment}
+        arms: dict[str, Arm] = {CONTROL: control, **treatments}
+        shares = _checked(settings, list(arms))
+        seed = int(np.random.default_rng(rng).integers(2**63))
+        catalogue = Catalogue.of(items, tiers)
+        first = {name: arm if isinstance(arm, pd.DataFrame) else arm(0, None) for name, arm in arms.items()}
+        users = users_of(first[CONTROL], CONTROL)
+
+        def shown(name: str, rankings: pd.DataFrame) -> ShownLists:
+            saturation = settings.behaviour.saturation
+            return ShownLists.of(rankings, users, catalogue, environment, name=name, saturation=saturation)
+
+        lists = {name: shown(name, rankings) for name, rankings in first.items()}
+        people = People.draw(len(users), settings.behaviour, seed, days=settings.days, activity=activity)
+        dealt = deal(seed, len(users), list(shares.values()))
+        past = World.begin(people, catalogue, environment, settings.behaviour, seed, lists[CONTROL])
+        for _ in range(settings.before_days):
+            past.live()
+        apart = settings.log == "shared" and settings.retrain_every is not None
+        everybody = np.ones(len(users), dtype=np.bool_)
+        worlds = {
+            # Another seed than the days before, so that the test's chance is its own.
+            name: past.fork(lists[name], dealt == place if apart else everybody, seed=seed + 1)
+            for place, name in enumerate(arms)
+        }
+        readout = Readout(settings, users, dealt, past.totals, segments, catalogue, twins=not apart)
+        logs = Log(users, catalogue)
+        for day in range(settings.days):
+            if settings.retrain_every and day and day % settings.retrain_every == 0:
+                for name, world in worlds.items():
+                    logs.add(name, day - 1, world.counts())
+                for name, arm in arms.items():
+                    if not isinstance(arm, pd.DataFrame):
+                        log = logs.of(None if settings.log == "shared" else name)
+                        worlds[name].show(shown(name, arm(day, log)))
+                    else:
+                        worlds[name].show(lists[name])
+            for world in worlds.values():
+                world.live()
+            readout.look(worlds)
+        return readout.result(worlds, environment, shares)
 
 
-_TOTALS = [
-    "visits", "impressions", "exposure", "tail_exposure", "clicks", "tail_clicks", "purchases", "revenue",
-]
+class Log:
+    """What each arm showed, as an events table that a recommender can learn from."""
+
+    def __init__(self, users: "pd.Index[str]", catalogue: Catalogue) -> None:
+        self._users, self._catalogue = users, catalogue
+        self._parts: list[pd.DataFrame] = []
+
+    def add(self, arm: str, day: int, counts: pd.DataFrame) -> None:
+        """`counts` of `World.counts` up to `day`."""
+        self._parts.append(counts.assign(arm=arm, day=day))
+
+    def of(self, arm: str | None) -> pd.DataFrame:
+        """user_id, item_id, rank, shown, clicked, bought, day (of the period's end), of one arm or of all."""
+        rows = pd.concat(self._parts, ignore_index=True)
+        if arm is not None:
+            rows = rows[rows["arm"] == arm]
+        return pd.DataFrame({
+            Columns.User: self._users[rows["user"]], Columns.Item: self._catalogue.ids[rows["item"]],
+            **{name: rows[name].to_numpy() for name in ("rank", "shown", "clicked", "bought", "day")},
+        })
 
 
-def _shown(
-    lists: pd.DataFrame, name: str, truth: Truth, items: pd.DataFrame, tiers: pd.DataFrame
-) -> pd.DataFrame:
-    """One row per slot shown: user, examination and click probability, purchase probability, price, in_tail."""
-    frame = check_table(lists, RANKINGS, source=name).frame
-    # In one fixed order, so that the draws do not depend on how the table was sorted.
-    frame = frame.sort_values([Columns.Request, Columns.Rank], ignore_index=True)
-    users = frame[Columns.User if Columns.User in frame.columns else Columns.Request]
-    deepest = int(frame[Columns.Rank].max())
-    if deepest > len(truth.examination):
-        raise TableError(
-            f"{name}: lists go down to rank {deepest}, but the truth knows the examination of "
-            f"{len(truth.examination)} slots. Re-rank with k = {len(truth.examination)} or less."
-        )
-    catalogue = items.set_index(Columns.Item)
-    price = catalogue[Columns.Price] if Columns.Price in catalogue.columns else pd.Series(0.0, index=catalogue.index)
-    tier = frame[Columns.Item].map(tiers.set_index(Columns.Item)[Columns.Tier])
-    return pd.DataFrame({
-        Columns.User: users,
-        "examination": truth.examination[frame[Columns.Rank].to_numpy() - 1],
-        "attraction": truth.attraction(users, frame[Columns.Item]),
-        "purchase": truth.purchase_given_click(users, frame[Columns.Item]),
-        "price": frame[Columns.Item].map(price).fillna(0.0),
-        "in_tail": (tier != Tier.Head).to_numpy(),
-    })
+def users_of(rankings: pd.DataFrame, name: str) -> "pd.Index[str]":
+    """The users of an arm, sorted."""
+    frame = check_table(rankings, RANKINGS, source=name).frame
+    who = frame[Columns.User if Columns.User in frame.columns else Columns.Request]
+    found: pd.Index[str] = pd.Index(sorted(set(who)), dtype=str)
+    return found
 
 
-def _same_users(arms: list[pd.DataFrame]) -> "pd.Index[str]":
-    users: list[pd.Index[str]] = [pd.Index(np.unique(arm[Columns.User].to_numpy(dtype=str))) for arm in arms]
-    control, treatment = users
-    if not control.equals(treatment):
-        odd = control.symmetric_difference(treatment)
-        raise TableError(
-            f"control and treatment hold different users: '{odd[0]}' is in one only ({len(odd)} such users). "
-            "Re-rank the same candidates for both."
-        )
-    return control
+def deal(seed: int, n: int, shares: list[float]) -> npt.NDArray[np.int64]:
+    """(n,) the arm of each user; raises `TableError` when one stays empty."""
+    bounds = np.cumsum(shares)
+    dealt = np.searchsorted(bounds / bounds[-1], uniforms_of(seed, n, ARM), side="right").astype(np.int64)
+    counts = np.bincount(dealt, minlength=len(shares))
+    if not counts.all():
+        raise TableError(f"of {n} users none fell into arm {int(np.argmin(counts)) + 1} of {len(shares)}. "
+                         "Give more users or a larger share.")
+    return dealt
 
 
-def _outcomes(
-    arm: pd.DataFrame, user_ids: "pd.Index[str]", visits: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Per-user totals (U, 8) in the order of `_TOTALS`; a slot's clicks over visits are binomial."""
-    users = user_ids.get_indexer(pd.Index(arm[Columns.User]))
-    shown = visits[users]
-    examination, in_tail = arm["examination"].to_numpy(), arm["in_tail"].to_numpy()
-    clicks = rng.binomial(shown, examination * arm["attraction"].to_numpy())
-    purchases = rng.binomial(clicks, arm["purchase"].to_numpy())
-    exposure = shown * examination
-    per_slot = (
-        shown, exposure, exposure * in_tail, clicks, clicks * in_tail, purchases, purchases * arm["price"].to_numpy(),
-    )
-    sums = [np.bincount(users, weights=values, minlength=len(user_ids)) for values in per_slot]
-    return np.column_stack([visits.astype(np.float64), *sums])
+def _checked(settings: ExperimentSettings, arms: list[str]) -> dict[str, float]:
+    for metric in (settings.primary, *settings.guardrails):
+        if metric not in METRICS:
+            raise ConfigError(f"'{metric}' is not a metric of the experiment. Choose among {', '.join(METRICS)}.")
+    shares = settings.shares or dict.fromkeys(arms, 1 / len(arms))
+    if set(shares) != set(arms):
+        raise ConfigError(f"shares are of {', '.join(shares)}, the arms are {', '.join(arms)}. Give every arm one.")
+    if min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise ConfigError(f"shares must be above 0 and add up to 1; found {shares}.")
+    return {arm: shares[arm] for arm in arms}

@@ -43,7 +43,9 @@ def test_the_demo_leaves_every_table(demo: Path):
     events = read_frame(demo / "data" / "events.parquet")
     assert events["timestamp"].min() < pd.Timestamp(until) < events["timestamp"].max()
     assert set(read_frame(demo / "evaluation" / "metrics.parquet")["arm"]) == {"rankings", "control", "difference"}
-    assert read_json(demo / "experiment" / "experiment.json")["expected_clicks_per_visit"]["control"] > 0
+    told = read_json(demo / "experiment" / "experiment.json")
+    assert told["environment"] == "known" and told["visits"]["control"] > 0
+    assert told["verdicts"]["treatment"]["decision"] in ("SHIP", "HOLD", "STOP")
     page = (demo / "report.html").read_text(encoding="utf-8")
     assert "at least 15.0% of all exposure for tail and new products" in page
     assert "data:image/jpeg;base64," in page

@@ -1,0 +1,77 @@
+"""What users' days added up to → the totals of each metric: numerator and denominator of every user."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ltexpo.columns import Tier
+from ltexpo.simulate.behaviour import totals
+
+TAIL = (Tier.Tail, Tier.New)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A ratio of two sums over users."""
+
+    numerator: tuple[str, ...]
+    denominator: tuple[str, ...]
+    """Columns of `totals.NAMES`, added up; `users` is 1 for each."""
+    higher_is_better: bool = True
+
+
+def _of(what: str, *tiers: str) -> tuple[str, ...]:
+    return tuple(f"{what}_{tier}" for tier in tiers)
+
+
+USERS: Final = "users"
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "clicks per visit": Metric(("clicks",), ("visits",)),
+    "click-through rate": Metric(("clicks",), ("impressions",)),
+    "tail share of exposure": Metric(_of("exposure", *TAIL), _of("exposure", *Tier.All)),
+    "tail share of clicks": Metric(_of("clicks", *TAIL), ("clicks",)),
+    "tail clicks per visit": Metric(_of("clicks", *TAIL), ("visits",)),
+    "conversion": Metric(("purchases",), ("clicks",)),
+    "purchases per visit": Metric(("purchases",), ("visits",)),
+    "revenue per visit": Metric(("revenue",), ("visits",)),
+    "slots seen per visit": Metric(("depth",), ("visits",)),
+    "visits per user": Metric(("visits",), (USERS,)),
+    "day-1 retention": Metric(("back_1",), ("due_1",)),
+    "day-7 retention": Metric(("back_7",), ("due_7",)),
+    "value per user": Metric(("revenue",), (USERS,)),
+}
+"""What is read of every arm. Retention: share of active days after which the user was active 1 or 7 days later."""
+
+TIER_METRICS: Final[Mapping[str, Metric]] = {
+    f"{name}, {tier}": metric
+    for tier in Tier.All
+    for name, metric in {
+        "share of exposure": Metric(_of("exposure", tier), _of("exposure", *Tier.All)),
+        "click-through rate": Metric(_of("clicks", tier), _of("impressions", tier)),
+        "clicks per visit": Metric(_of("clicks", tier), ("visits",)),
+        "purchases per visit": Metric(_of("purchases", tier), ("visits",)),
+    }.items()
+}
+"""The same by item tier."""
+
+
+def reading(
+    lived: npt.NDArray[np.float64], users: "pd.Index[str]", metrics: Mapping[str, Metric]
+) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
+    """`lived` (U, `totals.WIDTH`) → one row per user with the totals of `metrics`, and their columns' names."""
+    column = {name: place for place, name in enumerate(totals.NAMES)}
+    table: dict[str, object] = {"user_id": users}
+    pairs = {}
+    for name, metric in metrics.items():
+        sides = {"above": metric.numerator, "below": metric.denominator}
+        for side, parts in sides.items():
+            table[f"{name}: {side}"] = (
+                np.ones(len(users)) if parts == (USERS,) else lived[:, [column[part] for part in parts]].sum(axis=1)
+            )
+        pairs[name] = (f"{name}: above", f"{name}: below")
+    return pd.DataFrame(table), pairs

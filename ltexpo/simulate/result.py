@@ -1,0 +1,218 @@
+"""Worlds, looked at day by day → effects with intervals, by segment and tier, looks, items, and a verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ltexpo.columns import Columns, Tier
+from ltexpo.simulate.behaviour import World, totals
+from ltexpo.simulate.catalogue import Catalogue
+from ltexpo.simulate.environment import Environment
+from ltexpo.simulate.readings import METRICS, TIER_METRICS, reading
+from ltexpo.simulate.stats import (
+    Effect,
+    Effects,
+    benjamini_hochberg,
+    compare_segments,
+    compare_totals,
+    confidence_sequence,
+    guard,
+    holm,
+    sample_ratio,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from ltexpo.simulate.experiment import ExperimentSettings
+
+Floats = npt.NDArray[np.float64]
+
+EFFECT, TEST = "effect", "test"
+"""Everybody in every arm with the same chance; each user in one arm, as a test would have it."""
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What the arms do, and what a test of this size would say of it. Prints as one table per treatment."""
+
+    effects: pd.DataFrame
+    """One row per arm, reading ('effect', 'test'), segment and metric: arm, reading, by, segment, the fields of
+    `stats.Effect`, and p_holm, p_bh adjusted within arm, reading and `by`."""
+    looks: pd.DataFrame
+    """The test after each day: arm, metric, day, control, treatment, difference with its always-valid bounds low and
+    high, fixed_low and fixed_high (valid at one look only), relative bounds, p_value."""
+    days: pd.DataFrame
+    """arm, day, users (arrived so far), active, stay (have not left for good), visits, clicks, tail_share: of
+    everybody who lives in the arm."""
+    items: pd.DataFrame
+    """arm, item_id, tier, impressions, exposure, clicks, purchases."""
+    verdicts: dict[str, dict[str, Any]]
+    """Arm → decision, reason, more_users, more_days, guardrails."""
+    facts: dict[str, Any]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The effects."""
+        return self.effects
+
+    def __str__(self) -> str:
+        readings = [EFFECT, TEST] if (self.effects["reading"] == EFFECT).any() else [TEST]
+        parts = []
+        for arm, told in self.verdicts.items():
+            for reading_ in readings:
+                rows = self.effects[
+                    (self.effects["arm"] == arm) & (self.effects["reading"] == reading_) & (self.effects["by"] == "all")
+                    & self.effects["metric"].isin(list(METRICS))
+                ]
+                title = "what the lists do" if reading_ == EFFECT else f"what a test of {self.facts['days']} days says"
+                users = f"{int(rows['n_control'].iloc[0]):,} users"
+                if reading_ == TEST:
+                    users = f"{int(rows['n_treatment'].iloc[0]):,} against {users}"
+                parts.append(f"{arm}: {title} ({users})\n{_effects(rows)}")
+            parts.append(f"{arm}: {told['decision']}: {told['reason']}.")
+        return "\n\n".join(parts)
+
+
+class Readout:
+    """Collects what each day tells; memory does not grow with the users times the days."""
+
+    def __init__(
+        self, settings: "ExperimentSettings", users: "pd.Index[str]", dealt: npt.NDArray[np.int64],
+        before: Floats, segments: pd.DataFrame | None, catalogue: Catalogue, *, twins: bool,
+    ) -> None:
+        self._settings, self._users, self._dealt = settings, users, dealt
+        self._before, self._catalogue, self._twins = before, catalogue, twins
+        self._segments = None if segments is None else segments.reindex(users)
+        self._looks: dict[str, list[Effects]] = {}
+        self._days: list[dict[str, Any]] = []
+        self._last: dict[str, Floats] = {}
+
+    def look(self, worlds: Mapping[str, World]) -> None:
+        """After a day."""
+        names = list(worlds)
+        for place, name in enumerate(names[1:], 1):
+            self._looks.setdefault(name, []).append(self._compare(worlds, names[0], 0, name, place, METRICS))
+        for name, world in worlds.items():
+            today = world.totals.sum(axis=0)
+            lived = pd.Series(today - self._last.get(name, np.zeros_like(today)), index=list(totals.NAMES))
+            self._last[name] = today
+            exposure = [lived[f"exposure_{tier}"] for tier in Tier.All]
+            here = world.present & (world.people.arrives < world.day)
+            self._days.append({
+                "arm": name, "day": world.day, "users": int(here.sum()),
+                "active": int((world.state.active[world.present] & 1).sum()),
+                "stay": int((here & world.state.stays).sum()), "visits": int(lived["visits"]),
+                "clicks": int(lived["clicks"]),
+                "tail_share": 1 - exposure[0] / sum(exposure) if sum(exposure) else float("nan"),
+            })
+
+    def result(
+        self, worlds: Mapping[str, World], environment: Environment, shares: Mapping[str, float]
+    ) -> ExperimentResult:
+        """After the last day."""
+        names, settings = list(worlds), self._settings
+        counts = {name: int((self._dealt == place).sum()) for place, name in enumerate(names)}
+        ratio = sample_ratio(counts, shares)
+        tables, looks, verdicts = [], [], {}
+        for place, name in enumerate(names[1:], 1):
+            for read in ([EFFECT] if self._twins else []) + [TEST]:
+                tables += self._tables(worlds, names[0], name, place, read)
+            looks.append(self._sequences(name))
+            test = self._looks[name][-1]
+            rails = [guard(test[metric], margin=margin) for metric, margin in settings.guardrails.items()]
+            said = verdict(test[settings.primary], rails, ratio, days=settings.days)
+            verdicts[name] = {
+                "decision": said.decision, "reason": said.reason, "more_users": said.more_users,
+                "more_days": said.more_days, "primary": settings.primary,
+                "guardrails": [
+                    {"metric": rail.effect.metric, "margin": rail.margin, "state": rail.state, "reason": rail.reason}
+                    for rail in rails
+                ],
+            }
+        facts = {
+            **environment.describe(), "users": counts, "days": settings.days, "before_days": settings.before_days,
+            "level": settings.level, "behaviour": settings.behaviour.model_dump(),
+            "retrain_every": settings.retrain_every, "log": settings.log if settings.retrain_every else None,
+            "visits": {name: int(world.totals[:, 0].sum()) for name, world in worlds.items()},
+            "impressions": {name: int(world.totals[:, 1].sum()) for name, world in worlds.items()},
+            "sample_ratio": {"ok": ratio.ok, "p_value": ratio.p_value},
+        }
+        items = pd.concat([self._items(name, world) for name, world in worlds.items()], ignore_index=True)
+        return ExperimentResult(
+            pd.concat(tables, ignore_index=True), pd.concat(looks, ignore_index=True), pd.DataFrame(self._days), items,
+            verdicts, facts,
+        )
+
+    def _frames(
+        self, worlds: Mapping[str, World], control: str, control_place: int, arm: str, place: int,
+        metrics: Mapping[str, Any], read: str,
+    ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, tuple[str, str]]]:
+        frames = []
+        for name, number in ((arm, place), (control, control_place)):
+            frame, pairs = reading(worlds[name].totals, self._users, metrics)
+            if self._segments is not None:
+                frame = pd.concat([frame, self._segments.reset_index(drop=True)], axis=1)
+            frames.append(frame if read == EFFECT else frame[self._dealt == number])
+        return frames[0], frames[1], pairs
+
+    def _compare(
+        self, worlds: Mapping[str, World], control: str, control_place: int, arm: str, place: int,
+        metrics: Mapping[str, Any],
+    ) -> Effects:
+        treated, untreated, pairs = self._frames(worlds, control, control_place, arm, place, metrics, TEST)
+        return compare_totals(treated, untreated, pairs, level=self._settings.level)
+
+    def _tables(
+        self, worlds: Mapping[str, World], control: str, arm: str, place: int, read: str
+    ) -> list[pd.DataFrame]:
+        paired, level = read == EFFECT, self._settings.level
+        treated, untreated, pairs = self._frames(worlds, control, 0, arm, place, METRICS, read)
+        tables = [_table(compare_totals(treated, untreated, pairs, paired=paired, level=level), arm, read, "all")]
+        for by in [] if self._segments is None else list(self._segments.columns):
+            effects = compare_segments(treated, untreated, pairs, by, paired=paired, level=level)
+            tables.append(_table(effects, arm, read, by))
+        treated, untreated, pairs = self._frames(worlds, control, 0, arm, place, TIER_METRICS, read)
+        effects = compare_totals(treated, untreated, pairs, paired=paired, level=level)
+        # "clicks per visit, tail" is the metric 'clicks per visit' in the segment 'tail' of the items.
+        split = [effect.metric.rsplit(", ", 1) for effect in effects.effects]
+        renamed = tuple(replace(e, metric=metric) for e, (metric, _) in zip(effects.effects, split, strict=True))
+        tables.append(_table(Effects(renamed, tuple(tier for _, tier in split)), arm, read, "item tier"))
+        return tables
+
+    def _sequences(self, arm: str) -> pd.DataFrame:
+        looks = self._looks[arm]
+        tables = []
+        for metric in METRICS:
+            single = [look[metric] for look in looks]
+            # The length of the test is planned, so the sequence may be narrowest at its end.
+            table = confidence_sequence(single, level=self._settings.level).to_pandas()
+            table = table.rename(columns={"look": "day"})
+            table["fixed_low"], table["fixed_high"] = ([getattr(look, end) for look in single] for end in ("low", "high"))
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True).assign(arm=arm)
+
+    def _items(self, name: str, world: World) -> pd.DataFrame:
+        table = world.items()
+        table.insert(0, "arm", name)
+        table.insert(1, Columns.Item, self._catalogue.ids)
+        table.insert(2, Columns.Tier, np.array(Tier.All, dtype=object)[self._catalogue.tier])
+        return table
+
+
+def _table(effects: Effects, arm: str, read: str, by: str) -> pd.DataFrame:
+    table = effects.to_pandas()
+    if "segment" not in table:
+        table.insert(0, "segment", "all")
+    table.insert(0, "by", by)
+    table.insert(0, "reading", read)
+    table.insert(0, "arm", arm)
+    return table.assign(p_holm=holm(table["p_value"]), p_bh=benjamini_hochberg(table["p_value"]))
+
+
+def _effects(rows: pd.DataFrame) -> Effects:
+    """The effects that `_table` made rows of."""
+    fields = list(Effect.__dataclass_fields__)
+    return Effects(tuple(Effect(*row) for row in rows[fields].itertuples(index=False, name=None)))

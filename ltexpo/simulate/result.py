@@ -190,7 +190,8 @@ class Readout:
             # The length of the test is planned, so the sequence may be narrowest at its end.
             table = confidence_sequence(single, level=self._settings.level).to_pandas()
             table = table.rename(columns={"look": "day"})
-            table["fixed_low"], table["fixed_high"] = ([getattr(look, end) for look in single] for end in ("low", "high"))
+            table["fixed_low"] = [look.low for look in single]
+            table["fixed_high"] = [look.high for look in single]
             tables.append(table)
         return pd.concat(tables, ignore_index=True).assign(arm=arm)
 

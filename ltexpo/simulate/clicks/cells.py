@@ -47,9 +47,10 @@ class CellEvidence:
         code = sessions.items[shown].astype(np.int64) * n_cells + cell[shown]
         codes, row = np.unique(code, return_inverse=True)
         clicked = np.bincount(row, weights=sessions.clicks[shown], minlength=len(codes))
-        total = np.bincount(row, minlength=len(codes))
+        skipped = np.bincount(row, weights=~sessions.clicks[shown], minlength=len(codes))
         return cls(
-            codes // n_cells, codes % n_cells, clicked, total - clicked, len(sessions.keys), fixed, make,
+            codes // n_cells, codes % n_cells, clicked.astype(np.float64), skipped.astype(np.float64),
+            len(sessions.keys), fixed, make,
         )
 
     def start(self) -> Floats:

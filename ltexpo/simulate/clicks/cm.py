@@ -22,8 +22,8 @@ class Cascade(SlotModel):
     shape = "examination"
 
     def _evidence(self, sessions: Sessions) -> WalkEvidence:
-        before = np.cumsum(sessions.clicks, axis=1) - sessions.clicks
-        items = np.where(before == 0, sessions.items, -1).astype(np.int32)
+        clicks = sessions.clicks.astype(np.int64)
+        items = np.where(clicks.cumsum(axis=1) == clicks, sessions.items, -1).astype(np.int32)
         none: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         k, n_surfaces = sessions.k, len(sessions.surfaces)
 

@@ -30,7 +30,8 @@ class DependentClick(SlotModel):
 
     def _labels(self, n_surfaces: int, k: int) -> pd.DataFrame:
         return pd.DataFrame({
-            "surface": np.repeat(np.arange(n_surfaces), k), "rank": np.tile(np.arange(1, k + 1), n_surfaces), "after": 0,
+            "surface": np.repeat(np.arange(n_surfaces), k), "rank": np.tile(np.arange(1, k + 1), n_surfaces),
+            "after": 0,
         })
 
 

@@ -45,9 +45,13 @@ class Counts:
 class Evidence(Protocol):
     """What a log says under one click model."""
 
-    n_keys: int
-    fixed: npt.NDArray[np.bool_]
-    """(G,) slot parameters that stay at their start."""
+    @property
+    def n_keys(self) -> int:
+        """I."""
+
+    @property
+    def fixed(self) -> npt.NDArray[np.bool_]:
+        """(G,) slot parameters that stay at their start."""
 
     def start(self) -> Floats:
         """(G,) where EM begins."""
@@ -76,7 +80,8 @@ class Prior:
     def from_counts(cls, successes: Floats, trials: Floats, least: float) -> "Prior":
         """Mean and strength by moments: how much items differ beyond chance (Kleinman 1973), strength ≥ `least`.
 
-        With fewer than three items that were tried, how they differ is not known and the strength is `least`.
+        Items are not held to be more alike than the log can show (one standard error of what chance alone gives). With
+        fewer than three items that were tried, how they differ is not known and the strength is `least`.
         """
         tried = trials > 1e-9
         success, trial = successes[tried], trials[tried]
@@ -86,10 +91,11 @@ class Prior:
             return cls(mean, least)
         spread = float((trial * np.square(success / trial - mean)).sum()) / (mean * (1 - mean))
         free = tried.sum() - 1
-        alike = (spread - free) / (total - float(np.square(trial).sum()) / total - free)
-        if not np.isfinite(alike) or alike <= 1e-4:
-            return cls(mean, 1e4)
-        return cls(mean, float(np.clip(1 / min(alike, 1.0) - 1, least, 1e4)))
+        known = total - float(np.square(trial).sum()) / total - free
+        if known <= 0:
+            return cls(mean, least)
+        alike = max(spread - free, np.sqrt(2 * free)) / known
+        return cls(mean, float(max(1 / min(alike, 1.0) - 1, least)))
 
     def best(self, counts: tuple[Floats, Floats]) -> Floats:
         """The M-step."""
@@ -140,7 +146,8 @@ def maximise(
 
     def pack(theta: Theta) -> Floats:
         values = np.clip(np.concatenate([theta.attraction, theta.satisfaction, theta.slots[free]]), _EDGE, 1 - _EDGE)
-        return np.log(values) - np.log1p(-values)
+        odds: Floats = np.log(values) - np.log1p(-values)
+        return odds
 
     def step(x: Floats) -> tuple[Floats, float]:
         theta = unpack(x)

@@ -22,6 +22,11 @@ class Errors:
     slots: Floats
     """(G, G)"""
 
+    @classmethod
+    def unknown(cls, n_items: int, n_slots: int) -> "Errors":
+        """Errors that were not asked for."""
+        return cls(np.full(n_items + n_slots, np.nan), np.full((n_slots, n_slots), np.nan))
+
 
 def standard_errors(
     scores: sparse.csr_array, curvature: Floats, known: npt.NDArray[np.bool_], n_slots: int
@@ -64,7 +69,7 @@ def standard_errors(
 
 def _inverse(matrix: Floats) -> Floats:
     try:
-        inverse: Floats = np.linalg.inv(matrix)
+        inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     except np.linalg.LinAlgError:
         inverse = np.full(matrix.shape, np.nan)
     return inverse

@@ -33,7 +33,9 @@ _CHUNK = 1 << 18
 class ClickModel(Protocol):
     """What every click model does. R lists of up to n slots; items (R, n) hold key codes, −1 below a list's end."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The model's short name."""
 
     def fit(self, sessions: Sessions) -> Self:
         """Learn from `sessions`; raises `TableError` where they cannot tell."""
@@ -68,7 +70,7 @@ class SlotModel(ABC):
     """What the slot parameters are called."""
 
     def __init__(
-        self, *, prior_strength: float | None = None, tolerance: float = 1e-9, max_rounds: int = 1_000
+        self, *, prior_strength: float | None = None, tolerance: float = 1e-10, max_rounds: int = 1_000
     ) -> None:
         if prior_strength is not None and not prior_strength > 0:
             raise ConfigError(f"prior_strength is {prior_strength}; give a number above 0, or None to learn it.")
@@ -118,13 +120,18 @@ class SlotModel(ABC):
         """What to say about a fit; may refuse."""
         return []
 
-    def fit(self, sessions: Sessions, *, start: "SlotModel | None" = None) -> Self:
-        """Learn from `sessions`; `start` is a fitted model of the same kind and keys to begin from.
+    def fit(self, sessions: Sessions, *, start: "SlotModel | None" = None, errors: bool = True) -> Self:
+        """Learn from `sessions`.
+
+        start: a fitted model of the same kind and keys to begin from, whose priors are kept. errors: without, the
+        standard errors stay NaN, which saves most of the time of a fit on thousands of keys.
 
         Raises `TableError` when there are no clicks or only clicks, fewer than two lists, or when nothing tells
-        attraction and examination apart.
+        attraction and examination apart; `ConfigError` when `start` does not fit the lists.
         """
         _refuse(sessions)
+        if start is not None:
+            _refuse_start(start, self, sessions)
         evidence = self._evidence(sessions)
         self.notes_ = self._notes(sessions, evidence)
         with logged(f"{self.name} fitted on {sessions.impressions:,} impressions"):
@@ -135,7 +142,7 @@ class SlotModel(ABC):
             self._say(f"EM had not converged after {best.rounds} rounds; raise max_rounds or tolerance")
         for note in self.notes_:
             log.warning("%s: %s.", self.name, note)
-        self._take(sessions, evidence, best.theta)
+        self._take(sessions, evidence, best.theta, errors)
         return self
 
     def _climb(
@@ -143,7 +150,7 @@ class SlotModel(ABC):
     ) -> tuple[Maximum, dict[str, Prior]]:
         shown = sessions.shown
         impressions = np.bincount(sessions.items[shown], minlength=evidence.n_keys).astype(np.float64)
-        clicks = np.bincount(sessions.items[shown], weights=sessions.clicks[shown], minlength=evidence.n_keys)
+        clicks = np.bincount(sessions.items[shown & sessions.clicks], minlength=evidence.n_keys).astype(np.float64)
         strength = self.prior_strength or 1.0
         attraction, satisfaction = Prior(float(clicks.sum() / impressions.sum()), strength), Prior(0.5, strength)
         theta = Theta(
@@ -152,12 +159,15 @@ class SlotModel(ABC):
             evidence.start(),
         )
         if start is not None:
-            theta = _from(start, self, theta, evidence)
+            theta = Theta(
+                start.attraction_, start.satisfaction_ if self.kind == DBN else theta.satisfaction, start.slot_values_
+            )
             attraction, satisfaction = start.priors_["attraction"], start.priors_.get("satisfaction", satisfaction)
         total = float(impressions.sum())
         rounds = 0
-        # The prior follows from the fit and the fit from the prior: a few coarse rounds, then the fine one.
-        for tolerance in (1e-5, 1e-6, self.tolerance):
+        # The prior follows from the fit and the fit from the prior: two coarse climbs, then the fine one.
+        climbs = (1e-5, 1e-6, self.tolerance) if start is None else (self.tolerance,)
+        for tolerance in climbs:
             best = maximise(
                 evidence, theta, attraction, satisfaction, tolerance=tolerance * total,
                 max_rounds=max(3, self.max_rounds - rounds),
@@ -179,7 +189,7 @@ class SlotModel(ABC):
             found = [Prior(prior.mean, self.prior_strength) for prior in found]
         return found[0], found[1]
 
-    def _take(self, sessions: Sessions, evidence: Evidence, theta: Theta) -> None:
+    def _take(self, sessions: Sessions, evidence: Evidence, theta: Theta, errors: bool) -> None:
         """Keep what was found."""
         n, n_sat = len(theta.attraction), len(theta.satisfaction)
         self.attraction_ = theta.attraction
@@ -187,21 +197,23 @@ class SlotModel(ABC):
         self.surfaces_, self.keys_ = sessions.surfaces, sessions.keys
         self.parameters_ = evidence.parameters(theta.slots)
         self.slot_values_ = theta.slots
-        curvature = [self.priors_["attraction"].curvature(theta.attraction)]
-        if n_sat:
-            curvature.append(self.priors_["satisfaction"].curvature(theta.satisfaction))
-        slots = np.clip(theta.slots, 1e-9, 1 - 1e-9)
-        known = np.concatenate([np.zeros(n + n_sat, dtype=np.bool_), evidence.fixed | ~evidence.learnable()])
-        errors: Errors = standard_errors(
-            evidence.scores(theta), np.concatenate([*curvature, SLOT_PRIOR.curvature(slots)]), known, len(slots)
-        )
-        self.attraction_error_ = errors.values[:n]
-        self.satisfaction_error_ = errors.values[n:n + n_sat] if n_sat else np.zeros(n)
-        self.slot_errors_, self.slot_covariance_ = errors.values[n + n_sat:].copy(), errors.slots
+        found = self._errors(evidence, theta) if errors else Errors.unknown(n + n_sat, len(theta.slots))
+        self.attraction_error_ = found.values[:n]
+        self.satisfaction_error_ = found.values[n:n + n_sat] if n_sat else np.zeros(n)
+        self.slot_errors_, self.slot_covariance_ = found.values[n + n_sat:].copy(), found.slots
         self.slot_errors_[evidence.fixed] = 0.0
         self.log_likelihood_ = float(
             self.log_likelihood(sessions.items, sessions.clicks, surface=sessions.surface).sum()
         )
+
+    def _errors(self, evidence: Evidence, theta: Theta) -> Errors:
+        curvature = [self.priors_["attraction"].curvature(theta.attraction)]
+        if self.kind == DBN:
+            curvature.append(self.priors_["satisfaction"].curvature(theta.satisfaction))
+        curvature.append(SLOT_PRIOR.curvature(np.clip(theta.slots, 1e-9, 1 - 1e-9)))
+        given = np.zeros(len(theta.attraction) + len(theta.satisfaction), dtype=np.bool_)
+        known = np.concatenate([given, evidence.fixed | ~evidence.learnable()])
+        return standard_errors(evidence.scores(theta), np.concatenate(curvature), known, len(theta.slots))
 
     def estimates(self, *, level: float = 0.95) -> pd.DataFrame:
         """Slot parameters: parameter, surface, rank, after, value, error, low, high; intervals are made on log-odds.
@@ -291,12 +303,12 @@ class SlotModel(ABC):
         if not hasattr(self, "parameters_"):
             return f"{self.name}, not fitted"
         lines = [f"{self.name}: {'converged' if self.converged_ else 'NOT converged'} in {self.rounds_} rounds"]
-        for row in self.estimates().itertuples():
-            after = f" after a click at {row.after}" if row.after else ""
-            place = f"{row.surface}, " if len(self.surfaces_) > 1 else ""
-            rank = f"rank {row.rank}" if row.rank else "all ranks"
+        for row in self.estimates().to_dict("records"):
+            after = f" after a click at {row['after']}" if row["after"] else ""
+            place = f"{row['surface']}, " if len(self.surfaces_) > 1 else ""
+            rank = f"rank {row['rank']}" if row["rank"] else "all ranks"
             lines.append(
-                f"  {row.parameter} {place}{rank}{after}: {row.value:.4f} ({row.low:.4f} to {row.high:.4f})"
+                f"  {self.shape}, {place}{rank}{after}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
             )
         return "\n".join([*lines, *self.notes_])
 
@@ -323,15 +335,15 @@ class SlotModel(ABC):
         codes = np.asarray(items)
         k = self.parameters_[0].k
         if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer):
-            raise TableError(f"items has shape {codes.shape} of {codes.dtype}; give (R, n) key codes, one row per list.")
+            raise TableError(f"items has shape {codes.shape} of {codes.dtype}; give (R, n) codes, one row per list.")
         if codes.shape[1] > k:
-            raise TableError(f"the lists have {codes.shape[1]} slots, but {self.name} was fitted on {k}. Cut them to {k}.")
+            raise TableError(f"the lists have {codes.shape[1]} slots, {self.name} was fitted on {k}. Cut them to {k}.")
         return np.minimum(codes.astype(np.int64), len(self.attraction_))
 
     def _surface(self, surface: Codes | None, codes: npt.NDArray[np.int64]) -> Codes:
         if surface is None:
             if len(self.surfaces_) > 1:
-                raise TableError(f"{self.name} was fitted on surfaces {', '.join(self.surfaces_)}. Say each list's: surface.")
+                raise TableError(f"{self.name} has surfaces {', '.join(self.surfaces_)}. Give the code of each list's.")
             return np.zeros(len(codes), dtype=np.int64)
         given = np.asarray(surface, dtype=np.int64)
         if given.shape != (len(codes),) or ((given < 0) | (given >= len(self.surfaces_))).any():
@@ -339,7 +351,9 @@ class SlotModel(ABC):
         return given
 
 
-def split_slots(slots: Floats, n_surfaces: int, make: Callable[[Floats], ClickParameters]) -> tuple[ClickParameters, ...]:
+def split_slots(
+    slots: Floats, n_surfaces: int, make: Callable[[Floats], ClickParameters]
+) -> tuple[ClickParameters, ...]:
     """Equal parts of `slots` (G,), one per surface, each made into parameters."""
     return tuple(make(part) for part in slots.reshape(n_surfaces, -1))
 
@@ -360,15 +374,14 @@ def _refuse(sessions: Sessions) -> None:
         )
 
 
-def _from(start: SlotModel, model: SlotModel, theta: Theta, evidence: Evidence) -> Theta:
+def _refuse_start(start: SlotModel, model: SlotModel, sessions: Sessions) -> None:
     start._fitted()
-    if start.kind != model.kind or len(start.slot_values_) != len(theta.slots):
-        raise ConfigError(f"start is a {start.name} of {len(start.slot_values_)} slot parameters, not one of this kind.")
-    if len(start.attraction_) != evidence.n_keys:
-        raise ConfigError(f"start knows {len(start.attraction_)} keys, the lists {evidence.n_keys}. Use the same keys.")
-    return Theta(
-        start.attraction_, start.satisfaction_ if len(theta.satisfaction) else theta.satisfaction, start.slot_values_
-    )
+    same = start.kind == model.kind and start.surfaces_ == sessions.surfaces and start.parameters_[0].k == sessions.k
+    if not same or not start.keys_.equals(sessions.keys):
+        raise ConfigError(
+            f"start is a {start.name} of other slots, surfaces or keys than the lists. Make the lists like those that "
+            "it was fitted on (Sessions.of(…, like=…))."
+        )
 
 
 def _interval(values: Floats, errors: Floats, level: float) -> tuple[Floats, Floats]:

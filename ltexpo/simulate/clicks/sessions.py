@@ -35,6 +35,8 @@ class Sessions:
     """Names of the surfaces; ("all",) when none was given."""
     requests: "pd.Index[Any]"
     """(R,) request_id."""
+    propensity: npt.NDArray[np.float64] | None
+    """(R, K) probability that the log's policy put the key there, given what stood above; None where any lacks it."""
     users: npt.NDArray[Any] | None
     """(R,) user_id; None where the log has none."""
     times: "pd.Series[Any] | None"
@@ -83,13 +85,14 @@ class Sessions:
         pair = pd.MultiIndex.from_frame(shown[[Columns.Request, Columns.Item]])
         places = pair.get_indexer(pd.MultiIndex.from_frame(clicked))
         _count(left_out, "clicks without a usable impression", int((places < 0).sum()))
-        _count(left_out, "further clicks on an impression", int(len(places[places >= 0]) - len(np.unique(places[places >= 0]))))
         hit = np.unique(places[places >= 0])
+        _count(left_out, "further clicks on an impression", int((places >= 0).sum()) - len(hit))
         clicks[request[hit], slot[hit]] = True
+        propensity = _propensity(shown, request, slot, items.shape)
         first = shown.drop_duplicates(Columns.Request).sort_values(Columns.Request, kind="stable")
         users = first[Columns.User].to_numpy() if Columns.User in first.columns else None
         times = first[Columns.Timestamp].reset_index(drop=True) if Columns.Timestamp in first.columns else None
-        return cls(items, clicks, surface_code, keys, names, pd.Index(requests), users, times, left_out)
+        return cls(items, clicks, surface_code, keys, names, pd.Index(requests), propensity, users, times, left_out)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -97,7 +100,7 @@ class Sessions:
     @property
     def k(self) -> int:
         """Slots of the longest list."""
-        return self.items.shape[1]
+        return int(self.items.shape[1])
 
     @property
     def shown(self) -> Bools:
@@ -118,7 +121,8 @@ class Sessions:
         """The lists marked in `kept` (R,), under the same codes."""
         return replace(
             self, items=self.items[kept], clicks=self.clicks[kept], surface=self.surface[kept],
-            requests=self.requests[kept], users=None if self.users is None else self.users[kept],
+            requests=self.requests[kept], propensity=None if self.propensity is None else self.propensity[kept],
+            users=None if self.users is None else self.users[kept],
             times=None if self.times is None else self.times[kept].reset_index(drop=True),
         )
 
@@ -171,7 +175,7 @@ def _impressions(events: pd.DataFrame, surface: str | None) -> tuple[pd.DataFram
     if lacking:
         found = ", ".join(map(str, events.columns))
         raise ColumnError(
-            f"events lacks '{lacking[0]}', which click models need; found {found}. Log each list's request_id and ranks."
+            f"events lacks '{lacking[0]}', which click models need; found {found}. Log lists, each item with its rank."
         )
     kind = events[Columns.Event]
     is_shown = kind == EventKind.Impression
@@ -179,7 +183,8 @@ def _impressions(events: pd.DataFrame, surface: str | None) -> tuple[pd.DataFram
         counts = ", ".join(f"{count:,} {name}" for name, count in kind.value_counts().items()) or "no events"
         raise TableError(f"events holds no impression, only {counts}. Click models learn from what was shown: log it.")
     left_out: dict[str, int] = {}
-    kept = [column for column in (Columns.User, Columns.Timestamp, Columns.Query) if column in events.columns]
+    useful = (Columns.User, Columns.Timestamp, Columns.Query, Columns.Propensity)
+    kept = [column for column in useful if column in events.columns]
     shown = events.loc[is_shown, list(dict.fromkeys([*wanted[:3], *wanted[4:], *kept]))]
     placed = shown[Columns.Rank].notna() & shown[Columns.Request].notna()
     _count(left_out, "impressions without request_id or rank", int((~placed).sum()))
@@ -193,7 +198,8 @@ def _impressions(events: pd.DataFrame, surface: str | None) -> tuple[pd.DataFram
     bad = ~(ranks >= 1) | (ranks % 1 != 0)
     if bad.any():
         first = shown[Columns.Rank].iloc[int(np.flatnonzero(bad)[0])]
-        mend = "Ranks count from 1: add 1 to all." if float(np.nanmin(ranks)) == 0 else "Ranks are whole numbers from 1."
+        from_zero = float(np.nanmin(ranks)) == 0
+        mend = "Ranks count from 1: add 1 to all." if from_zero else "Ranks are whole numbers from 1."
         raise ColumnError(f"events: 'rank' holds {first} ({int(bad.sum()):,} such impressions). {mend}")
     shown = shown.assign(**{Columns.Rank: ranks.astype(np.int64)})
     clicked = events.loc[kind == EventKind.Click, [Columns.Request, Columns.Item]]
@@ -230,6 +236,22 @@ def _any(request: npt.NDArray[np.intp], marked: "pd.Series[bool]") -> Bools:
     return np.bincount(request, weights=marked.to_numpy(dtype=np.float64), minlength=request.max() + 1) > 0
 
 
+def _propensity(
+    shown: pd.DataFrame, request: npt.NDArray[np.intp], slot: Codes, shape: tuple[int, ...]
+) -> npt.NDArray[np.float64] | None:
+    if Columns.Propensity not in shown.columns:
+        return None
+    given = shown[Columns.Propensity].to_numpy(dtype=np.float64, na_value=np.nan)
+    if np.isnan(given).any():
+        return None
+    if ((given <= 0) | (given > 1)).any():
+        odd = given[(given <= 0) | (given > 1)][0]
+        raise ColumnError(f"events: 'propensity' holds {odd:g}. Log probabilities above 0 and up to 1.")
+    table = np.full(shape, np.nan)
+    table[request, slot] = given
+    return table
+
+
 def _surfaces(
     shown: pd.DataFrame, surface: str | None, request: npt.NDArray[np.intp], n: int, like: Sessions | None
 ) -> tuple[tuple[str, ...], Codes]:
@@ -237,7 +259,7 @@ def _surfaces(
     codes = np.zeros(n, dtype=np.int64)
     if surface is None:
         if like is not None and like.surfaces != ("all",):
-            raise ConfigError(f"the lists to be like have surfaces {', '.join(like.surfaces)}. Give the surface column.")
+            raise ConfigError(f"the lists to be like have surfaces {', '.join(like.surfaces)}. Name their column.")
         return ("all",), codes
     values = shown[surface]
     if values.isna().any():

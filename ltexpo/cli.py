@@ -20,6 +20,7 @@ from ltexpo.errors import LtexpoError
 from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
+from ltexpo.jobs.examining import ExamineJob, run_examine
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
@@ -49,6 +50,7 @@ JOBS: dict[str, type[Settings]] = {
     "explain": ExplainJob,
     "frontier": FrontierJob,
     "evaluate": EvaluateJob,
+    "examine": ExamineJob,
     "simulate": SimulateJob,
     "report": ReportJob,
 }
@@ -267,6 +269,20 @@ def evaluate(
         "since": since, "until": until, "seed": seed,
     })
     _say(run_evaluate(job))
+
+
+@app.command()
+def examine(
+    data: Data = None, out: Out = None, k: K = None,
+    model: Annotated[str | None, typer.Option(help="all, pbm, cm, dcm, dbn or ubm.")] = None,
+    surface: Annotated[str | None, typer.Option(help="Events column that tells surfaces apart.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Learn from logged impressions how often each slot is examined: examination.parquet, clicks.json."""
+    job = read_settings(ExamineJob, config, {
+        "data": data, "out": out, "k": k, "model": model, "surface": surface, "seed": seed,
+    })
+    _say(run_examine(job))
 
 
 @app.command()

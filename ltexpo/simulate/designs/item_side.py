@@ -1,8 +1,8 @@
 """Candidates + boosts + an environment → what item-side designs say of the boosted items, beside the total effect.
 
-In a marketplace items compete for the same slots, so an experiment that treats some of them also changes what happens to
-the others. What its owner wants to know is the total effect: outcomes of the boosted items if all are boosted, minus if
-none is.
+In a marketplace items compete for the same slots, so an experiment that treats some of them also changes what happens
+to the others. What its owner wants to know is the total effect: outcomes of the boosted items if all are boosted, minus
+if none is.
 """
 
 from dataclasses import dataclass

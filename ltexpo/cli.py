@@ -292,11 +292,15 @@ def simulate(
     treatment: Annotated[Path | None, typer.Option(help="Parquet of the treatment's lists.")] = None,
     out: Out = None,
     days: Annotated[int | None, typer.Option(help="Length of the test.")] = None,
+    certify: Annotated[
+        bool | None, typer.Option("--certify", help="Try the tests themselves on these users, 1,000 times.")
+    ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Simulate an A/B test of two sets of lists: what they do, what a test would say, and a verdict."""
     job = read_settings(SimulateJob, config, {
-        "data": data, "control": control, "treatment": treatment, "out": out, "days": days, "seed": seed,
+        "data": data, "control": control, "treatment": treatment, "out": out, "days": days,
+        "certify": 1_000 if certify else None, "seed": seed,
     })
     _say(run_simulate(job))
 

@@ -20,8 +20,8 @@ from ltexpo.simulate.fitted import FitSettings, FittedEnvironment
 from ltexpo.simulate.segments import user_segments
 
 EXPERIMENT_FILE = "experiment.json"
-EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE, ITEMS_TABLE = (
-    f"{name}.parquet" for name in ("experiment", "looks", "days", "items")
+EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE, ITEMS_TABLE, VALIDITY_TABLE = (
+    f"{name}.parquet" for name in ("experiment", "looks", "days", "items", "validity")
 )
 
 
@@ -40,8 +40,8 @@ class SimulateJob(ExperimentSettings, DataJob):
     tail: TailSpec = TailSpec()
     """Which items count as the tail in the metrics."""
     out: Path
-    """Folder to write experiment.json, experiment.parquet (effects), looks.parquet, days.parquet and items.parquet
-    to."""
+    """Folder to write experiment.json, experiment.parquet (effects), looks.parquet, days.parquet, items.parquet and,
+    with certify, validity.parquet to."""
 
 
 def run_simulate(job: SimulateJob) -> ExperimentResult:
@@ -66,6 +66,8 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             (result.items, ITEMS_TABLE),
         ):
             write_frame(table, folder / name)
+        if result.validity is not None:
+            write_frame(result.validity, folder / VALIDITY_TABLE)
         write_json({**result.facts, "verdicts": result.verdicts, "seed": job.seed}, folder / EXPERIMENT_FILE)
     return result
 

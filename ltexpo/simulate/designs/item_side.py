@@ -159,11 +159,9 @@ class _Shop:
 
 def _per_user(world: World, eligible: Flags, outcome: str) -> Floats:
     """(U,) what each user gave to the eligible items."""
-    rows = world.counts()
+    rows = world.everything()
     rows = rows[eligible[rows["item"].to_numpy()]]
-    value = rows["clicked"] if outcome == "clicks" else (
-        rows["shown"] * world.environment.examination[rows["rank"].to_numpy() - 1]
-    )
+    value = rows["clicked" if outcome == "clicks" else "exposure"]
     return np.bincount(rows["user"], weights=value, minlength=len(world.people)).astype(np.float64)
 
 

@@ -176,7 +176,8 @@ class Readout:
             populations = {
                 metric: Population(
                     _columns(control, pair), _columns(treated, pair), _columns(before, pair),
-                    (np.stack([day[pair[0]] for day in self._by_day]), np.stack([day[pair[1]] for day in self._by_day])),
+                    (np.stack([day[pair[0]] for day in self._by_day]),
+                     np.stack([day[pair[1]] for day in self._by_day])),
                 )
                 for metric, pair in pairs.items()
             }

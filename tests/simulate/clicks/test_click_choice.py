@@ -142,7 +142,7 @@ def test_a_curve_that_rises_is_levelled_and_said() -> None:
 def test_propensities_see_through_a_policy_that_flatters_rank_1() -> None:
     """Users of two tastes see what they like rather on top: the click model is misled, the propensities are not."""
     rng = np.random.default_rng(1)
-    n, n_items, k, curve = 40_000, 60, 3, np.array([1.0, 0.6, 0.4])
+    n, n_items, k, curve = 20_000, 300, 3, np.array([1.0, 0.6, 0.4])
     liked = np.arange(n_items) % 2 == rng.integers(0, 2, n)[:, None]
     items, propensity, every = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.arange(n)
     shown = np.zeros(liked.shape, dtype=bool)
@@ -155,13 +155,13 @@ def test_propensities_see_through_a_policy_that_flatters_rank_1() -> None:
     clicks = rng.random(items.shape) < attraction * curve
     sessions = replace(
         make_log("pbm", lists=n, k=k).sessions, items=items, clicks=clicks, propensity=propensity,
-        keys=pd.DataFrame({"item_id": [f"i{m:02d}" for m in range(n_items)]}),
+        keys=pd.DataFrame({"item_id": [f"i{m:03d}" for m in range(n_items)]}),
     )
     misled = PositionBased().fit(sessions).slot_values_
     assert misled[1] < 0.5 and misled[2] < 0.3
     found = examination_by_propensity(sessions)
     assert (found["low"] <= curve + 1e-12).all() and (curve <= found["high"] + 1e-12).all()
-    assert (found["high"] - found["low"]).max() < 0.06
+    assert (found["high"] - found["low"]).max() < 0.08
     with pytest.raises(TableError, match="no propensity"):
         examination_by_propensity(replace(sessions, propensity=None))
 

@@ -295,3 +295,15 @@ def test_surfaces_have_curves_of_their_own() -> None:
         with pytest.raises(TableError, match="has surfaces home, mail"):
             model.click_probabilities(both.items)
         assert model.click_probabilities(both.items, surface=both.surface).shape == both.items.shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_of_many_parameters_are_those_of_few(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a size slots are solved for by conjugate gradients, and what keys share with other keys is left out."""
+    whole = fitted(name)
+    monkeypatch.setattr("ltexpo.simulate.clicks.information._DENSE", 5)
+    parts = MADE[name][0]().fit(log_of(name).sessions, start=whole)
+    assert parts.slot_errors_ == pytest.approx(whole.slot_errors_, rel=0.01, nan_ok=True)
+    assert parts.slot_covariance_ == pytest.approx(whole.slot_covariance_, rel=0.05, abs=1e-6, nan_ok=True)
+    assert parts.attraction_error_ == pytest.approx(whole.attraction_error_, rel=0.02)
+    assert parts.satisfaction_error_ == pytest.approx(whole.satisfaction_error_, rel=0.1)

@@ -33,12 +33,14 @@ class CellEvidence:
     n_keys: int
     fixed: npt.NDArray[np.bool_]
     """(G,) the cell of rank 1 on each surface, which is always examined: only ratios of examination can be learnt."""
+    rank: Codes
+    """(G,) rank of each cell."""
     make: Callable[[Floats], tuple[ClickParameters, ...]]
     """(G,) cells → parameters of each surface."""
 
     @classmethod
     def of(
-        cls, sessions: Sessions, cell: Codes, fixed: npt.NDArray[np.bool_],
+        cls, sessions: Sessions, cell: Codes, fixed: npt.NDArray[np.bool_], rank: Codes,
         make: Callable[[Floats], tuple[ClickParameters, ...]],
     ) -> "CellEvidence":
         """cell: (R, K) the cell of every slot."""
@@ -50,7 +52,7 @@ class CellEvidence:
         skipped = np.bincount(row, weights=~sessions.clicks[shown], minlength=len(codes))
         return cls(
             codes // n_cells, codes % n_cells, clicked.astype(np.float64), skipped.astype(np.float64),
-            len(sessions.keys), fixed, make,
+            len(sessions.keys), fixed, rank, make,
         )
 
     def start(self) -> Floats:
@@ -103,10 +105,14 @@ class CellEvidence:
         return np.isin(part, part[self.fixed])
 
     def moved(self) -> float:
-        """Share of the impressions that belong to keys seen in more than one cell."""
-        cells = np.bincount(self.key, minlength=self.n_keys)
+        """Share of the impressions that belong to keys seen at more than one rank."""
+        rank = self.rank[self.cell]
+        deepest = np.zeros(self.n_keys, dtype=np.int64)
+        np.maximum.at(deepest, self.key, rank)
+        moves = np.zeros(self.n_keys, dtype=np.bool_)
+        moves[self.key[rank < deepest[self.key]]] = True
         total = self.clicked + self.skipped
-        return float(total[cells[self.key] > 1].sum() / total.sum())
+        return float(total[moves[self.key]].sum() / total.sum())
 
 
 @njit(cache=True, nogil=True)

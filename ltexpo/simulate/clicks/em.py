@@ -83,7 +83,7 @@ class Prior:
         Items are not held to be more alike than the log can show (one standard error of what chance alone gives). With
         fewer than three items that were tried, how they differ is not known and the strength is `least`.
         """
-        tried = trials > 1e-9
+        tried = trials > 1e-6
         success, trial = successes[tried], trials[tried]
         total = trial.sum()
         mean = float(np.clip(success.sum() / total, 1e-6, 1 - 1e-6)) if total > 0 else 0.5
@@ -96,6 +96,15 @@ class Prior:
             return cls(mean, least)
         alike = max(spread - free, np.sqrt(2 * free)) / known
         return cls(mean, float(max(1 / min(alike, 1.0) - 1, least)))
+
+    def learnt(self, values: Floats, information: Floats, least: float) -> "Prior":
+        """The prior that the log shows, after a fit under this one gave `values` and the log's own `information`, (I,).
+
+        A value with that much information is worth values · (1 − values) · information Bernoulli trials; what this
+        prior had pulled it towards its mean is taken back.
+        """
+        trials = values * (1 - values) * information
+        return self.from_counts(trials * values + self.strength * (values - self.mean), trials, least)
 
     def best(self, counts: tuple[Floats, Floats]) -> Floats:
         """The M-step."""

@@ -15,7 +15,7 @@ from ltexpo.errors import ConfigError, TableError
 from ltexpo.progress import logged
 from ltexpo.simulate.clicks import kernels
 from ltexpo.simulate.clicks.draw import DBN, KINDS, ClickParameters
-from ltexpo.simulate.clicks.em import SLOT_PRIOR, Counts, Evidence, Floats, Maximum, Prior, Theta, maximise
+from ltexpo.simulate.clicks.em import SLOT_PRIOR, Evidence, Floats, Maximum, Prior, Theta, maximise
 from ltexpo.simulate.clicks.information import Errors, standard_errors
 from ltexpo.simulate.clicks.sessions import Codes, Sessions
 
@@ -176,14 +176,22 @@ class SlotModel(ABC):
             theta = best.theta
             if tolerance == self.tolerance:
                 break
-            attraction, satisfaction = self._priors(evidence.expect(theta))
+            attraction, satisfaction = self._priors(evidence, theta, attraction, satisfaction)
         priors = {"attraction": attraction} | ({"satisfaction": satisfaction} if self.kind == DBN else {})
         return Maximum(theta, best.log_posterior, rounds, best.converged), priors
 
-    def _priors(self, counts: Counts) -> tuple[Prior, Prior]:
+    def _priors(
+        self, evidence: Evidence, theta: Theta, attraction: Prior, satisfaction: Prior
+    ) -> tuple[Prior, Prior]:
+        """Priors by moments, from what the log itself says of each key at `theta`."""
+        scores = evidence.scores(theta)
+        known = np.asarray(scores.multiply(scores).sum(axis=0)).ravel()
+        n, n_sat = len(theta.attraction), len(theta.satisfaction)
         found = [
-            Prior.from_counts(*part, _LEAST_STRENGTH) if len(part[0]) else Prior(0.5, 1.0)
-            for part in (counts.attraction, counts.satisfaction)
+            prior.learnt(values, information, _LEAST_STRENGTH) if len(values) else prior
+            for prior, values, information in (
+                (attraction, theta.attraction, known[:n]), (satisfaction, theta.satisfaction, known[n:n + n_sat])
+            )
         ]
         if self.prior_strength is not None:
             found = [Prior(prior.mean, self.prior_strength) for prior in found]

@@ -27,7 +27,8 @@ class PositionBased(SlotModel):
         cell = sessions.surface[:, None] * k + np.arange(k)
         fixed = np.tile(np.arange(k) == 0, n_surfaces)
         return CellEvidence.of(
-            sessions, cell, fixed, lambda slots: split_slots(slots, n_surfaces, ClickParameters.pbm)
+            sessions, cell, fixed, np.tile(np.arange(k), n_surfaces),
+            lambda slots: split_slots(slots, n_surfaces, ClickParameters.pbm)
         )
 
     def _labels(self, n_surfaces: int, k: int) -> pd.DataFrame:

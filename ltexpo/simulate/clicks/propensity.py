@@ -17,7 +17,8 @@ def examination_by_propensity(sessions: Sessions, *, level: float = 0.95) -> pd.
     rank the same mixture of keys meets the same users; what is left of the difference in clicks is examination
     (Joachims, Swaminathan & Schnabel 2017; Wang et al. 2018). Unlike a click model that gives a key one attraction,
     this stays right when the policy shows people on top what they like best. It holds where examination depends on
-    rank alone; keys above a slot cannot stand in it, which leaves a small bias in short catalogues.
+    rank alone. Keys above a slot cannot stand in it, and those are the better liked: this leaves examination too low by
+    about the share of a user's liked keys that stands above (1.4% at rank 2 of a catalogue of 60, 0.3% of one of 300).
 
     effective: (Σw)² / Σw², the impressions that the weights are worth. Intervals are delta-method over users, or lists.
     Raises `TableError` without propensities.

@@ -14,6 +14,8 @@ from ltexpo.errors import ColumnError, ConfigError, SplitError, TableError
 Codes = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+_MOST_SLOTS = 2_000_000_000
+
 
 @dataclass(frozen=True)
 class Sessions:
@@ -40,7 +42,7 @@ class Sessions:
     users: npt.NDArray[Any] | None
     """(R,) user_id; None where the log has none."""
     times: "pd.Series[Any] | None"
-    """(R,) when the list was first seen; None where the log has no timestamps."""
+    """(R,) when the first slot was shown; None where the log has no timestamps."""
     left_out: dict[str, int]
     """What was not used, reason → rows (or requests, as the reason says)."""
 
@@ -62,8 +64,9 @@ class Sessions:
         Requests whose ranks have holes or hold two items, and requests that show an item twice, are left out whole:
         a list that is known in part says nothing about what was above a click. Raises `TableError` or `ColumnError`.
         """
-        shown, clicked, left_out = _impressions(events, surface)
-        shown, left_out = _whole_lists(shown, left_out)
+        log = _Log.of(events, surface)
+        left_out = log.left_out
+        shown = _whole_lists(log)
         depth = int(shown[Columns.Rank].max())
         if k is not None:
             if k < 1:
@@ -71,28 +74,23 @@ class Sessions:
             below = shown[Columns.Rank] > k
             _count(left_out, f"impressions below rank {k}", int(below.sum()))
             shown, depth = shown[~below], min(depth, k)
-        by = [surface] if surface is not None else []
-        if Columns.Query in shown.columns and shown[Columns.Query].notna().any():
-            by.append(Columns.Query)
-            shown = shown.assign(**{Columns.Query: shown[Columns.Query].fillna("")})
-        request, requests = pd.factorize(shown[Columns.Request], sort=True)
+        shown = shown.sort_values([Columns.Request, Columns.Rank], ignore_index=True)
+        kept, request = np.unique(shown[Columns.Request].to_numpy(), return_inverse=True)
+        if len(kept) * depth > _MOST_SLOTS:
+            raise TableError(f"{len(kept):,} lists of up to {depth:,} slots are too many. Say how many to keep: k.")
         slot = shown[Columns.Rank].to_numpy(dtype=np.int64) - 1
-        names, surface_code = _surfaces(shown, surface, request, len(requests), like)
-        keys, key = _keys(shown, [*by, Columns.Item], like)
-        items = np.full((len(requests), depth), -1, dtype=np.int32)
+        names, surface_code = _surfaces(shown, surface, request, log.requests[kept], like)
+        keys, key = _keys(shown, surface, log.items, like)
+        items = np.full((len(kept), depth), -1, dtype=np.int32)
         items[request, slot] = key
         clicks = np.zeros(items.shape, dtype=np.bool_)
-        pair = pd.MultiIndex.from_frame(shown[[Columns.Request, Columns.Item]])
-        places = pair.get_indexer(pd.MultiIndex.from_frame(clicked))
-        _count(left_out, "clicks without a usable impression", int((places < 0).sum()))
-        hit = np.unique(places[places >= 0])
-        _count(left_out, "further clicks on an impression", int((places >= 0).sum()) - len(hit))
+        hit = _clicked(shown, log)
         clicks[request[hit], slot[hit]] = True
+        top = shown[slot == 0]
+        users = top[Columns.User].to_numpy() if Columns.User in top.columns else None
+        times = top[Columns.Timestamp].reset_index(drop=True) if Columns.Timestamp in top.columns else None
         propensity = _propensity(shown, request, slot, items.shape)
-        first = shown.drop_duplicates(Columns.Request).sort_values(Columns.Request, kind="stable")
-        users = first[Columns.User].to_numpy() if Columns.User in first.columns else None
-        times = first[Columns.Timestamp].reset_index(drop=True) if Columns.Timestamp in first.columns else None
-        return cls(items, clicks, surface_code, keys, names, pd.Index(requests), propensity, users, times, left_out)
+        return cls(items, clicks, surface_code, keys, names, log.requests[kept], propensity, users, times, left_out)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -168,72 +166,112 @@ def _count(left_out: dict[str, int], reason: str, rows: int) -> None:
         left_out[reason] = left_out.get(reason, 0) + rows
 
 
-def _impressions(events: pd.DataFrame, surface: str | None) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """Impressions that stand in a slot; (request, item) of clicks; what was left out."""
-    wanted = [Columns.Request, Columns.Rank, Columns.Item, Columns.Event, *([surface] if surface is not None else [])]
-    lacking = [column for column in wanted if column not in events.columns]
-    if lacking:
-        found = ", ".join(map(str, events.columns))
-        raise ColumnError(
-            f"events lacks '{lacking[0]}', which click models need; found {found}. Log lists, each item with its rank."
+@dataclass(frozen=True)
+class _Log:
+    """Impressions that stand in a slot, and clicks, with request and item as codes that keep the order of ids."""
+
+    shown: pd.DataFrame
+    clicks: tuple[Codes, Codes]
+    """Request and item of each click, −1 where no impression has them."""
+    requests: "pd.Index[Any]"
+    items: "pd.Index[Any]"
+    left_out: dict[str, int]
+
+    @classmethod
+    def of(cls, events: pd.DataFrame, surface: str | None) -> "_Log":
+        needed = [Columns.Request, Columns.Rank, Columns.Item, Columns.Event]
+        needed += [] if surface is None else [surface]
+        lacking = [column for column in needed if column not in events.columns]
+        if lacking:
+            found = ", ".join(map(str, events.columns))
+            raise ColumnError(
+                f"events lacks '{lacking[0]}', which click models need; found {found}. Log lists, each item with its "
+                "rank."
+            )
+        kind = events[Columns.Event]
+        is_shown = kind == EventKind.Impression
+        if not is_shown.any():
+            counts = ", ".join(f"{count:,} {name}" for name, count in kind.value_counts().items()) or "no events"
+            raise TableError(
+                f"events holds no impression, only {counts}. Click models learn from what was shown: log it."
+            )
+        left_out: dict[str, int] = {}
+        useful = (Columns.User, Columns.Timestamp, Columns.Query, Columns.Propensity)
+        wanted = [column for column in needed if column != Columns.Event]
+        wanted += [column for column in useful if column in events.columns and column not in wanted]
+        shown = events.loc[is_shown, wanted]
+        placed = shown[Columns.Rank].notna() & shown[Columns.Request].notna()
+        _count(left_out, "impressions without request_id or rank", int((~placed).sum()))
+        shown = shown[placed]
+        if shown.empty:
+            raise TableError(
+                f"none of the {int(is_shown.sum()):,} impressions has both a request_id and a rank. Log in which list "
+                "and in which slot each was shown."
+            )
+        ranks = _whole_ranks(shown[Columns.Rank])
+        request, requests = pd.factorize(shown[Columns.Request], sort=True)
+        item, items = pd.factorize(shown[Columns.Item], sort=True)
+        requests, items = pd.Index(requests), pd.Index(items)
+        shown = shown.assign(**{Columns.Request: request, Columns.Item: item, Columns.Rank: ranks})
+        clicked = events.loc[kind == EventKind.Click, [Columns.Request, Columns.Item]]
+        places = (
+            requests.get_indexer(pd.Index(clicked[Columns.Request])), items.get_indexer(pd.Index(clicked[Columns.Item]))
         )
-    kind = events[Columns.Event]
-    is_shown = kind == EventKind.Impression
-    if not is_shown.any():
-        counts = ", ".join(f"{count:,} {name}" for name, count in kind.value_counts().items()) or "no events"
-        raise TableError(f"events holds no impression, only {counts}. Click models learn from what was shown: log it.")
-    left_out: dict[str, int] = {}
-    useful = (Columns.User, Columns.Timestamp, Columns.Query, Columns.Propensity)
-    kept = [column for column in useful if column in events.columns]
-    shown = events.loc[is_shown, list(dict.fromkeys([*wanted[:3], *wanted[4:], *kept]))]
-    placed = shown[Columns.Rank].notna() & shown[Columns.Request].notna()
-    _count(left_out, "impressions without request_id or rank", int((~placed).sum()))
-    shown = shown[placed]
-    if shown.empty:
-        raise TableError(
-            f"none of the {int(is_shown.sum()):,} impressions has both a request_id and a rank. Log in which list and "
-            "in which slot each was shown."
-        )
-    ranks = pd.to_numeric(shown[Columns.Rank], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        return cls(shown, places, requests, items, left_out)
+
+
+def _whole_ranks(given: "pd.Series[Any]") -> Codes:
+    ranks = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~(ranks >= 1) | (ranks % 1 != 0)
     if bad.any():
-        first = shown[Columns.Rank].iloc[int(np.flatnonzero(bad)[0])]
+        first = given.iloc[int(np.flatnonzero(bad)[0])]
         from_zero = float(np.nanmin(ranks)) == 0
         mend = "Ranks count from 1: add 1 to all." if from_zero else "Ranks are whole numbers from 1."
         raise ColumnError(f"events: 'rank' holds {first} ({int(bad.sum()):,} such impressions). {mend}")
-    shown = shown.assign(**{Columns.Rank: ranks.astype(np.int64)})
-    clicked = events.loc[kind == EventKind.Click, [Columns.Request, Columns.Item]]
-    return shown, clicked, left_out
+    return ranks.astype(np.int64)
 
 
-def _whole_lists(shown: pd.DataFrame, left_out: dict[str, int]) -> tuple[pd.DataFrame, dict[str, int]]:
+def _whole_lists(log: _Log) -> pd.DataFrame:
     """Impressions of the lists that are known from rank 1 to their end."""
+    shown, left_out, n = log.shown, log.left_out, len(log.requests)
     repeated = shown.duplicated([Columns.Request, Columns.Item, Columns.Rank])
     _count(left_out, "impressions logged twice", int(repeated.sum()))
     shown = shown[~repeated]
-    request, names = pd.factorize(shown[Columns.Request])
-    reasons = {
-        "requests with two items at one rank": _any(request, shown.duplicated([Columns.Request, Columns.Rank])),
-        "requests that show an item twice": _any(request, shown.duplicated([Columns.Request, Columns.Item])),
-    }
-    deepest = np.zeros(len(names), dtype=np.int64)
+    request = shown[Columns.Request].to_numpy()
+    deepest = np.zeros(n, dtype=np.int64)
     np.maximum.at(deepest, request, shown[Columns.Rank].to_numpy(dtype=np.int64))
-    odd = np.zeros(len(names), dtype=np.bool_)
-    for reason, found in reasons.items():
+    odd = np.zeros(n, dtype=np.bool_)
+    for reason, found in {
+        "requests with two items at one rank": _any(request, shown.duplicated([Columns.Request, Columns.Rank]), n),
+        "requests that show an item twice": _any(request, shown.duplicated([Columns.Request, Columns.Item]), n),
+        "requests with holes in their ranks": deepest != np.bincount(request, minlength=n),
+    }.items():
         _count(left_out, reason, int((found & ~odd).sum()))
         odd |= found
-    holes = (deepest != np.bincount(request, minlength=len(names))) & ~odd
-    _count(left_out, "requests with holes in their ranks", int(holes.sum()))
-    odd |= holes
     if odd.all():
         said = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         raise TableError(f"no list is known from rank 1 to its end ({said}). Log every slot of a list.")
-    return shown[~odd[request]], left_out
+    whole: pd.DataFrame = shown[~odd[request]]
+    return whole
 
 
-def _any(request: npt.NDArray[np.intp], marked: "pd.Series[bool]") -> Bools:
-    """(number of requests,) whether any row of it is marked."""
-    return np.bincount(request, weights=marked.to_numpy(dtype=np.float64), minlength=request.max() + 1) > 0
+def _any(request: npt.NDArray[Any], marked: "pd.Series[bool]", n: int) -> Bools:
+    """(n,) whether any row of the request is marked."""
+    return np.bincount(request, weights=marked.to_numpy(dtype=np.float64), minlength=n) > 0
+
+
+def _clicked(shown: pd.DataFrame, log: _Log) -> Codes:
+    """Rows of `shown` that were clicked; clicks that fit none, and further ones, are counted."""
+    request, item = log.clicks
+    pair = shown[Columns.Request].to_numpy(dtype=np.int64) * len(log.items) + shown[Columns.Item].to_numpy()
+    wanted = np.where((request < 0) | (item < 0), -1, request * len(log.items) + item)
+    order = np.argsort(pair, kind="stable")
+    place = np.minimum(np.searchsorted(pair[order], wanted), len(pair) - 1)
+    fits = pair[order][place] == wanted
+    hit: Codes = np.unique(order[place[fits]])
+    _count(log.left_out, "clicks without a usable impression", int((~fits).sum()))
+    _count(log.left_out, "further clicks on an impression", int(fits.sum()) - len(hit))
+    return hit
 
 
 def _propensity(
@@ -253,10 +291,11 @@ def _propensity(
 
 
 def _surfaces(
-    shown: pd.DataFrame, surface: str | None, request: npt.NDArray[np.intp], n: int, like: Sessions | None
+    shown: pd.DataFrame, surface: str | None, request: npt.NDArray[np.intp], requests: "pd.Index[Any]",
+    like: Sessions | None,
 ) -> tuple[tuple[str, ...], Codes]:
     """Names and (R,) codes."""
-    codes = np.zeros(n, dtype=np.int64)
+    codes = np.zeros(len(requests), dtype=np.int64)
     if surface is None:
         if like is not None and like.surfaces != ("all",):
             raise ConfigError(f"the lists to be like have surfaces {', '.join(like.surfaces)}. Name their column.")
@@ -272,26 +311,37 @@ def _surfaces(
         raise TableError(f"events: {surface} '{strange}' is unknown; known: {', '.join(names)}.")
     codes[request] = code
     if (codes[request] != code).any():
-        row = int(np.flatnonzero(codes[request] != code)[0])
-        raise TableError(
-            f"events: request '{shown[Columns.Request].iloc[row]}' has two values of '{surface}'. Give one per request."
-        )
+        odd = requests[request[int(np.flatnonzero(codes[request] != code)[0])]]
+        raise TableError(f"events: request '{odd}' has two values of '{surface}'. Give one per request.")
     return names, codes
 
 
-def _keys(shown: pd.DataFrame, columns: list[str], like: Sessions | None) -> tuple[pd.DataFrame, Codes]:
+def _keys(
+    shown: pd.DataFrame, surface: str | None, items: "pd.Index[Any]", like: Sessions | None
+) -> tuple[pd.DataFrame, Codes]:
     """Distinct keys in the order of their columns, and (n,) each row's code."""
+    parts = {} if surface is None else {surface: shown[surface].astype(str)}
+    if Columns.Query in shown.columns and Columns.Query not in parts and shown[Columns.Query].notna().any():
+        parts[Columns.Query] = shown[Columns.Query].fillna("").astype(str)
+    columns = [*parts, Columns.Item]
     if like is not None and list(like.keys.columns) != columns:
         raise ConfigError(
             f"the lists to be like tell keys apart by {', '.join(like.keys.columns)}, these by {', '.join(columns)}."
         )
-    rows = shown[columns].astype(str) if len(columns) > 1 else shown[columns]
-    if len(columns) == 1:
-        index, known = pd.Index(rows[columns[0]]), None if like is None else pd.Index(like.keys[columns[0]])
+    item = shown[Columns.Item].to_numpy()
+    index: pd.Index[Any]
+    known: pd.Index[Any] | None = None
+    if not parts:
+        present, code = np.unique(item, return_inverse=True)
+        index = items[present]
+        known = None if like is None else pd.Index(like.keys[Columns.Item])
     else:
-        index, known = pd.MultiIndex.from_frame(rows), None if like is None else pd.MultiIndex.from_frame(like.keys)
-    distinct = index.unique().sort_values()
+        rows = pd.MultiIndex.from_arrays([*parts.values(), items[item]], names=columns)
+        index = rows.unique().sort_values()
+        code = index.get_indexer(rows)
+        known = None if like is None else pd.MultiIndex.from_frame(like.keys)
     if known is not None:
-        distinct = known.append(distinct[known.get_indexer(distinct) < 0])
-    keys = distinct.to_frame(index=False, name=columns if len(columns) > 1 else columns[0])
-    return keys, np.asarray(distinct.get_indexer(index), dtype=np.int64)
+        merged = known.append(index[known.get_indexer(index) < 0])
+        code, index = merged.get_indexer(index)[code], merged
+    keys = pd.DataFrame({name: index.get_level_values(level) for level, name in enumerate(columns)})
+    return keys, np.asarray(code, dtype=np.int64)

@@ -30,7 +30,8 @@ class UserBrowsing(SlotModel):
         cell = sessions.surface[:, None] * cells + (rank - 1) * rank // 2 + last
         fixed = np.tile(np.arange(cells) == 0, n_surfaces)
         return CellEvidence.of(
-            sessions, cell, fixed, lambda slots: split_slots(slots, n_surfaces, lambda part: _triangle(part, k))
+            sessions, cell, fixed, np.tile(np.tril_indices(k)[0], n_surfaces),
+            lambda slots: split_slots(slots, n_surfaces, lambda part: _triangle(part, k))
         )
 
     def _labels(self, n_surfaces: int, k: int) -> pd.DataFrame:

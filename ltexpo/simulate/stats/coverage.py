@@ -82,7 +82,7 @@ def _spread(treatment: Shown, control: Shown, paired: bool) -> Spread | None:
     if paired:
         variance, noise = _of_sets((treated, controlled), n)
     freedom = 2 * (variance / noise) ** 2 if noise > 0 else 0.0
-    if variance <= 0 or freedom < 20 or min(found[0][0], found[1][0]) <= 0:
+    if variance <= 0 or freedom < 8 or min(found[0][0], found[1][0]) <= 0:
         return None
     scale = treatment.items**2
     own = [part[0] / scale for part in found]

@@ -23,6 +23,7 @@ from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
+from ltexpo.jobs.judging import OpeJob, run_ope
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
@@ -50,6 +51,7 @@ JOBS: dict[str, type[Settings]] = {
     "frontier": FrontierJob,
     "evaluate": EvaluateJob,
     "simulate": SimulateJob,
+    "ope": OpeJob,
     "report": ReportJob,
 }
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
@@ -283,6 +285,29 @@ def simulate(
         "data": data, "control": control, "treatment": treatment, "out": out, "days": days, "seed": seed,
     })
     _say(run_simulate(job))
+
+
+@app.command()
+def ope(
+    data: Data = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Parquet of the policy to judge: item_id, rank, probability; or lists.")
+    ] = None,
+    out: Out = None,
+    estimator: Annotated[
+        list[str] | None, typer.Option(help="all, or an estimator's name; may be given several times.")
+    ] = None,
+    propensities: Annotated[
+        str | None, typer.Option(help="What the log holds: conditional, marginal; or estimated where it has none.")
+    ] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Judge a policy from logs alone: ope.json and ope.parquet."""
+    job = read_settings(OpeJob, config, {
+        "data": data, "policy": policy, "out": out, "estimator": tuple(estimator) if estimator else None,
+        "propensities": propensities, "seed": seed,
+    })
+    _say(run_ope(job))
 
 
 @app.command()

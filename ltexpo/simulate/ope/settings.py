@@ -46,9 +46,9 @@ class OpeSettings(LogSettings):
     """"Cannot say" below this effective number of rewarded slots: (Σ w r)² / Σ (w r)²."""
     max_pareto_k: float = Field(0.7, gt=0)
     """"Cannot say" above this shape of the weights' tail: the mean of weights with a heavier one settles too slowly."""
-    max_missing: float = Field(0.1, gt=0, lt=1)
-    """"Cannot say" when more than this share of what the policy would show is shown by the log nowhere, or the weights'
-    mean is this far from 1 and its interval excludes 1."""
+    max_lacking: float = Field(0.1, gt=0, lt=1)
+    """"Cannot say" when the weights' mean is further from 1 than this and its interval excludes 1: so much of what the
+    policy would show is shown by the log nowhere, or its propensities are wrong."""
 
     @field_validator("estimator", mode="before")
     @classmethod

@@ -42,12 +42,11 @@ def diagnose(weights: Floats, rewards: Floats, clusters: npt.NDArray[Any], *, re
     )
 
 
-def refusal(found: Diagnosis, missing: float, settings: OpeSettings, *, corrected: bool) -> str | None:
+def refusal(found: Diagnosis, missing: float, settings: OpeSettings) -> str | None:
     """Why nothing can be said from these weights; None when something can.
 
     `missing` is the share of what the policy would show that the log shows at that rank nowhere: said where the
-    weights' mean tells that it matters. Estimates that are `corrected` predictions still have one where no reward was
-    seen, others rest on rewarded slots alone.
+    weights' mean tells that it matters.
     """
     mean = found.mean_weight
     if found.effective < settings.min_effective:
@@ -59,7 +58,7 @@ def refusal(found: Diagnosis, missing: float, settings: OpeSettings, *, correcte
         )
     if found.pareto_k > settings.max_pareto_k:
         return f"the weights' tail is too heavy: Pareto k {found.pareto_k:.2f}, above {settings.max_pareto_k:g}"
-    if not corrected and found.rewarded < settings.min_rewarded:
+    if found.rewarded < settings.min_rewarded:
         return f"{found.rewarded:.1f} effective rewarded slots, below {settings.min_rewarded:g}"
     return None
 

@@ -26,7 +26,6 @@ RANKING = ("ips", "snips", "rips", "snrips", "cascade_dr", "iips", "sniips", "dm
 """For logs of lists."""
 _OWN, _ABOVE, _LIST = "its own item", "its item and those above", "the whole list"
 _ASSUMES = {"ips": _LIST, "snips": _LIST, "rips": _ABOVE, "snrips": _ABOVE, "cascade_dr": _ABOVE}
-_CORRECTED = ("dr", "switch_dr", "dr_shrinkage", "cascade_dr")
 _STEPS = 12
 """Candidates for the switch's limit and for the shrinkage."""
 
@@ -124,9 +123,11 @@ class _Case:
         )
         with np.errstate(invalid="ignore"):
             linear, shift = self._linear(name)
-        reason = refusal(found, self.missing, self.settings, corrected=name in _CORRECTED)
+        reason = refusal(found, self.missing, self.settings)
         if reason is None and not np.isfinite(linear).all():
             reason = "no slot of some rank has a weight above 0"
+        if reason is None and kind == _OWN:
+            reason = self._depends(linear)
         return self._row(name, kind, linear, found, reason, shift)
 
     def _row(
@@ -192,22 +193,32 @@ class _Case:
     def _direct(self, kind: str) -> Row:
         """Predictions alone have no error that they show: they are believed where weighted rewards can check them."""
         linear = slot.direct(self.predicted.target) + self.model.moved(np.zeros(self.log.items.shape))
-        return self._row("dm", kind, linear, None, self._unchecked(linear))
-
-    def _unchecked(self, linear: Floats) -> str | None:
-        """Why the reward model is not to be believed; None when weighted errors show no bias."""
-        level = self.settings.level
-        weights, rewards, clusters = self._of_kind(_OWN)
-        found = diagnose(weights, rewards, clusters, requests=len(self.log.users), level=level)
-        reason = refusal(found, self.missing, self.settings, corrected=True)
+        reason = self._refusal(_OWN)
         if reason is not None:
-            return f"nothing checks the reward model: {reason}"
-        checked = Ratio.mean(self._doubly(self.slot_weights) - linear, self.clusters)
-        off = estimate(checked, level=level)
-        if off.low <= 0 <= off.high:
+            reason = f"nothing checks the reward model: {reason}"
+        else:
+            reason = self._apart(linear, self._doubly(self.slot_weights), "dr, which corrects its predictions,")
+        return self._row("dm", kind, linear, None, reason or self._depends(linear))
+
+    def _depends(self, linear: Floats) -> str | None:
+        """Why a slot's reward does not depend on its own item alone; None where nothing shows it."""
+        if self.log.single or self.steps is None or self._refusal(_ABOVE) is not None:
             return None
-        moved = f"{off.value:.3g} ({off.low:.3g} to {off.high:.3g})"
-        return f"the reward model is biased: weighted errors move it by {moved}"
+        return self._apart(
+            linear, self._linear("cascade_dr")[0], "cascade_dr, for which rewards may depend on what stands above,"
+        )
+
+    def _apart(self, linear: Floats, checked: Floats, what: str) -> str | None:
+        """Says so when `checked`, an estimate that assumes less, differs by more than chance explains."""
+        off = estimate(Ratio.mean(checked - linear, self.clusters), level=self.settings.level)
+        if not (off.low > 0 or off.high < 0):
+            return None
+        return f"{what} differs by {off.value:.3g} ({off.low:.3g} to {off.high:.3g})"
+
+    def _refusal(self, kind: str) -> str | None:
+        weights, rewards, clusters = self._of_kind(kind)
+        found = diagnose(weights, rewards, clusters, requests=len(self.log.users), level=self.settings.level)
+        return refusal(found, self.missing, self.settings)
 
     def _of_kind(self, kind: str) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         """(n,) weights, rewards and clusters, of slots or of lists."""

@@ -24,6 +24,7 @@ from ltexpo.jobs.examining import ExamineJob, run_examine
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
+from ltexpo.jobs.judging import OpeJob, run_ope
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
@@ -52,6 +53,7 @@ JOBS: dict[str, type[Settings]] = {
     "evaluate": EvaluateJob,
     "examine": ExamineJob,
     "simulate": SimulateJob,
+    "ope": OpeJob,
     "report": ReportJob,
 }
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
@@ -303,6 +305,29 @@ def simulate(
         "certify": 1_000 if certify else None, "seed": seed,
     })
     _say(run_simulate(job))
+
+
+@app.command()
+def ope(
+    data: Data = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Parquet of the policy to judge: item_id, rank, probability; or lists.")
+    ] = None,
+    out: Out = None,
+    estimator: Annotated[
+        list[str] | None, typer.Option(help="all, or an estimator's name; may be given several times.")
+    ] = None,
+    propensities: Annotated[
+        str | None, typer.Option(help="What the log holds: conditional, marginal; or estimated where it has none.")
+    ] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Judge a policy from logs alone: ope.json and ope.parquet."""
+    job = read_settings(OpeJob, config, {
+        "data": data, "policy": policy, "out": out, "estimator": tuple(estimator) if estimator else None,
+        "propensities": propensities, "seed": seed,
+    })
+    _say(run_ope(job))
 
 
 @app.command()

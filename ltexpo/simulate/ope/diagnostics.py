@@ -42,25 +42,23 @@ def diagnose(weights: Floats, rewards: Floats, clusters: npt.NDArray[Any], *, re
     )
 
 
-def refusal(found: Diagnosis, missing: float, settings: OpeSettings, *, corrected: bool) -> str | None:
+def refusal(found: Diagnosis, missing: float, settings: OpeSettings) -> str | None:
     """Why nothing can be said from these weights; None when something can.
 
-    `missing` is the share of what the policy would show that the log shows nowhere. Estimates that are `corrected`
-    predictions still have one where no reward was seen, others rest on rewarded slots alone.
+    `missing` is the share of what the policy would show that the log shows at that rank nowhere: said where the
+    weights' mean tells that it matters.
     """
     mean = found.mean_weight
-    if missing > settings.max_missing:
-        return f"{missing:.0%} of what the policy would show at a rank was never shown there"
     if found.effective < settings.min_effective:
         return f"effective sample size {found.effective:.1f}, below {settings.min_effective:g}"
-    if found.pareto_k > settings.max_pareto_k:
-        return f"the weights' tail is too heavy: Pareto k {found.pareto_k:.2f}, above {settings.max_pareto_k:g}"
-    if abs(mean.value - 1) > settings.max_missing and not mean.low <= 1 <= mean.high:
+    if abs(mean.value - 1) > settings.max_lacking and not mean.low <= 1 <= mean.high:
         return (
             f"the weights' mean is {mean.value:.2f} ({mean.low:.2f} to {mean.high:.2f}), not 1: the log cannot show "
-            "all that the policy would, or its propensities are wrong"
+            f"all that the policy would ({missing:.0%} it never showed at that rank), or its propensities are wrong"
         )
-    if not corrected and found.rewarded < settings.min_rewarded:
+    if found.pareto_k > settings.max_pareto_k:
+        return f"the weights' tail is too heavy: Pareto k {found.pareto_k:.2f}, above {settings.max_pareto_k:g}"
+    if found.rewarded < settings.min_rewarded:
         return f"{found.rewarded:.1f} effective rewarded slots, below {settings.min_rewarded:g}"
     return None
 

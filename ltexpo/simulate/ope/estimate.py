@@ -1,12 +1,13 @@
 """A log and a target policy → the policy's value by each estimator that suits the log, with intervals and verdicts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ltexpo.errors import ConfigError, TableError
-from ltexpo.metrics.intervals import Ratio, difference, estimate
+from ltexpo.metrics.intervals import Estimate, Ratio, difference, estimate
 from ltexpo.simulate.ope import ranking, slot
 from ltexpo.simulate.ope.diagnostics import CANNOT_SAY, OK, Diagnosis, diagnose, missing_share, refusal
 from ltexpo.simulate.ope.logged import Logged
@@ -25,7 +26,6 @@ RANKING = ("ips", "snips", "rips", "snrips", "cascade_dr", "iips", "sniips", "dm
 """For logs of lists."""
 _OWN, _ABOVE, _LIST = "its own item", "its item and those above", "the whole list"
 _ASSUMES = {"ips": _LIST, "snips": _LIST, "rips": _ABOVE, "snrips": _ABOVE, "cascade_dr": _ABOVE}
-_CORRECTED = ("dr", "switch_dr", "dr_shrinkage", "cascade_dr")
 _STEPS = 12
 """Candidates for the switch's limit and for the shrinkage."""
 
@@ -122,20 +122,25 @@ class _Case:
             weights, rewards, clusters, requests=len(self.log.users), level=self.settings.level
         )
         with np.errstate(invalid="ignore"):
-            linear = self._linear(name)
-        reason = refusal(found, self.missing, self.settings, corrected=name in _CORRECTED)
+            linear, shift = self._linear(name)
+        reason = refusal(found, self.missing, self.settings)
         if reason is None and not np.isfinite(linear).all():
             reason = "no slot of some rank has a weight above 0"
-        return self._row(name, kind, linear, found, reason)
+        if reason is None and kind == _OWN:
+            reason = self._depends(linear)
+        return self._row(name, kind, linear, found, reason, shift)
 
-    def _row(self, name: str, kind: str, linear: Floats, found: Diagnosis | None, reason: str | None) -> Row:
+    def _row(
+        self, name: str, kind: str, linear: Floats, found: Diagnosis | None, reason: str | None, shift: float = 0.0
+    ) -> Row:
         ratio = Ratio.mean(linear, self.clusters)
-        verdict = OK if reason is None else f"{CANNOT_SAY}: {reason}"
         level = self.settings.level
-        return Row(name, kind, estimate(ratio, level=level), difference(ratio, self.own, level=level), found, verdict)
+        value, change = estimate(ratio, level=level), difference(ratio, self.own, level=level)
+        verdict = OK if reason is None else f"{CANNOT_SAY}: {reason}"
+        return Row(name, kind, _widened(value, shift), _widened(change, shift), found, verdict)
 
-    def _linear(self, name: str) -> Floats:
-        """(R,) linearised contributions, see `slot` and `ranking`."""
+    def _linear(self, name: str) -> tuple[Floats, float]:
+        """(R,) linearised contributions, see `slot` and `ranking`; and how far shrinking moved them from `dr`."""
         log, weights, rewards = self.log, self.slot_weights, self.log.rewards
         if name in _ASSUMES and not log.single:
             assert self.steps is not None
@@ -144,28 +149,34 @@ class _Case:
                 "snips": lambda steps: ranking.list_snips(steps, rewards),
                 "rips": lambda steps: ranking.rips(steps, rewards, log.shown),
                 "snrips": lambda steps: slot.snips(ranking.prefix_weights(steps, log.shown), rewards, log.shown),
-                "cascade_dr": lambda steps: ranking.cascade_dr(steps, rewards, log.shown, self.predicted),
+                "cascade_dr": lambda steps: ranking.cascade_dr(
+                    steps, rewards, log.shown, *ranking.cascade_values(rewards, log.shown, self.predicted)
+                ),
             }
-            return lists[name](self.steps)
+            return lists[name](self.steps), 0.0
+        if name == "switch_dr":
+            return self._chosen([slot.switched(weights, limit) for limit in self._grid(1)])
+        if name == "dr_shrinkage":
+            return self._chosen([slot.shrunk(weights, strength) for strength in self._grid(2)])
         slots: dict[str, Callable[[], Floats]] = {
             "ips": lambda: slot.ips(weights, rewards),
             "iips": lambda: slot.ips(weights, rewards),
             "snips": lambda: slot.snips(weights, rewards, log.shown),
             "sniips": lambda: slot.snips(weights, rewards, log.shown),
             "dr": lambda: self._doubly(weights),
-            "switch_dr": lambda: self._chosen([slot.switched(weights, limit) for limit in self._grid(1)]),
-            "dr_shrinkage": lambda: self._chosen([slot.shrunk(weights, strength) for strength in self._grid(2)]),
         }
-        return slots[name]()
+        return slots[name](), 0.0
 
     def _doubly(self, weights: Floats) -> Floats:
         predicted = self.predicted
         linear = slot.doubly_robust(weights, self.log.rewards, predicted.logged, predicted.target)
         return linear + self.model.moved(weights)
 
-    def _chosen(self, weights: list[Floats]) -> Floats:
+    def _chosen(self, weights: list[Floats]) -> tuple[Floats, float]:
+        """The candidate that SLOPE chooses, the first being `dr` itself, and how far it is from that."""
         candidates = [self._doubly(candidate) for candidate in weights]
-        return candidates[slot.choose(candidates, self._half_width)]
+        chosen = candidates[slot.choose(candidates, self._half_width)]
+        return chosen, abs(float(chosen.mean() - candidates[0].mean()))
 
     def _grid(self, power: int) -> list[float]:
         """Limits from none downwards to the middle weight; for shrinkage their squares."""
@@ -180,11 +191,34 @@ class _Case:
         return (found.high - found.low) / 2
 
     def _direct(self, kind: str) -> Row:
+        """Predictions alone have no error that they show: they are believed where weighted rewards can check them."""
         linear = slot.direct(self.predicted.target) + self.model.moved(np.zeros(self.log.items.shape))
-        reason = None
-        if self.missing > self.settings.max_missing:
-            reason = f"{self.missing:.0%} of what the policy would show at a rank was never shown there"
-        return self._row("dm", kind, linear, None, reason)
+        reason = self._refusal(_OWN)
+        if reason is not None:
+            reason = f"nothing checks the reward model: {reason}"
+        else:
+            reason = self._apart(linear, self._doubly(self.slot_weights), "dr, which corrects its predictions,")
+        return self._row("dm", kind, linear, None, reason or self._depends(linear))
+
+    def _depends(self, linear: Floats) -> str | None:
+        """Why a slot's reward does not depend on its own item alone; None where nothing shows it."""
+        if self.log.single or self.steps is None or self._refusal(_ABOVE) is not None:
+            return None
+        return self._apart(
+            linear, self._linear("cascade_dr")[0], "cascade_dr, for which rewards may depend on what stands above,"
+        )
+
+    def _apart(self, linear: Floats, checked: Floats, what: str) -> str | None:
+        """Says so when `checked`, an estimate that assumes less, differs by more than chance explains."""
+        off = estimate(Ratio.mean(checked - linear, self.clusters), level=self.settings.level)
+        if not (off.low > 0 or off.high < 0):
+            return None
+        return f"{what} differs by {off.value:.3g} ({off.low:.3g} to {off.high:.3g})"
+
+    def _refusal(self, kind: str) -> str | None:
+        weights, rewards, clusters = self._of_kind(kind)
+        found = diagnose(weights, rewards, clusters, requests=len(self.log.users), level=self.settings.level)
+        return refusal(found, self.missing, self.settings)
 
     def _of_kind(self, kind: str) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         """(n,) weights, rewards and clusters, of slots or of lists."""
@@ -207,7 +241,7 @@ class _Case:
         ])
         chance = log.propensities
         if log.kind == "conditional" and not log.single and not log.repeats:
-            chance = chance * availability(log.items)
+            chance = chance * availability(log.items, log.segments, smoothing=self.settings.smoothing)
         return np.where(log.shown, wanted / chance, 0.0)
 
     def _steps(self) -> Floats:
@@ -222,3 +256,8 @@ class _Case:
         np.add.at(slots, policy.groups, log.shown)
         rank_of_row = policy.keys // policy.n_items % policy.n_ranks
         return missing_share(ever[rank_of_row, policy.items], self.marginal, policy.starts, slots)
+
+
+def _widened(found: Estimate, shift: float) -> Estimate:
+    """`found` with `shift` more on either side."""
+    return replace(found, low=found.low - shift, high=found.high + shift)

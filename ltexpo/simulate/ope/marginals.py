@@ -7,7 +7,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-_STEPS = 1_000_000_000
+_STEPS = 200_000_000
 """Work allowed, in rows looked at; the draws are as many as fit."""
 _FEWEST, _MOST = 16, 20_000
 

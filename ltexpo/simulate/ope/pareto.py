@@ -35,6 +35,7 @@ def _shape(excess: Floats) -> float:
     grid = 30 + int(np.sqrt(n))
     quartile = excess[int(n / 4 + 0.5) - 1]
     theta = 1 / excess[-1] + (1 - np.sqrt(grid / (np.arange(1, grid + 1) - 0.5))) / (3 * quartile)
+    theta[theta == 0] = 1e-9 / excess[-1]  # an exponential tail, of which the ratio below has a limit only
     shape = np.log1p(-theta[:, None] * excess).mean(axis=1)
     likelihood = n * (np.log(-theta / shape) - shape - 1)
     weights = np.exp(likelihood - likelihood.max())

@@ -25,17 +25,23 @@ def frequencies(items: Integers, segments: Integers, *, smoothing: float) -> Flo
     return shares
 
 
-def availability(items: Integers) -> Floats:
+def availability(items: Integers, segments: Integers, *, smoothing: float) -> Floats:
     """(R, K) how often each logged item did not stand above its rank: for lists that never repeat an item.
 
-    The chance that a list still offers item i at rank k is 1 − Σ_{j<k} P(i at rank j), by the log's own frequencies.
+    The chance that a list still offers item i at rank k is 1 − Σ_{j<k} P(i at rank j), by the log's own frequencies in
+    the segment, drawn towards those in all segments as in `frequencies`.
     """
-    n_items = int(items.max()) + 1
+    n_items, n_segments = int(items.max()) + 1, int(segments.max()) + 1
     offered = np.ones(items.shape)
     for rank in range(1, items.shape[1]):
-        lists = items[items[:, rank] >= 0]
-        above = np.bincount(lists[:, :rank].ravel(), minlength=n_items)
-        offered[items[:, rank] >= 0, rank] = 1 - above[lists[:, rank]] / len(lists)
+        filled = items[:, rank] >= 0
+        lists, segment = items[filled], segments[filled]
+        cells = (segment[:, None] * n_items + lists[:, :rank]).ravel()
+        above = np.bincount(cells, minlength=n_segments * n_items).reshape(n_segments, n_items)
+        size = np.bincount(segment, minlength=n_segments)[:, None]
+        overall = above.sum(axis=0) / max(len(lists), 1)
+        share = (above + smoothing * overall) / (size + smoothing) if n_segments > 1 else overall[None]
+        offered[filled, rank] = 1 - share[segment, lists[:, rank]]
     return offered
 
 

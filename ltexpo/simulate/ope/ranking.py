@@ -45,20 +45,20 @@ def rips(steps: Floats, rewards: Floats, shown: Flags) -> Floats:
     return total
 
 
-def cascade_dr(steps: Floats, rewards: Floats, shown: Flags, predicted: Predicted) -> Floats:
+def cascade_dr(steps: Floats, rewards: Floats, shown: Flags, value: Floats, ahead: Floats) -> Floats:
     """Cascade doubly robust (Kiyohara et al., WSDM 2022), under the same assumption as RIPS with less variance.
 
     Σ_k w_{1:k} (r_k − Q_k(a_{1:k})) + w_{1:k−1} E_{a∼π}[Q_k(a_{1:k−1}, a)], Q_k being what the policy would earn from
-    slot k on. Any Q leaves the estimate unbiased; ours is fitted from the last slot up, see `_values`.
+    slot k on: `value` (R, K) holds Q_k of the logged slots, `ahead` (R, K) its mean over the policy. Any Q leaves the
+    estimate unbiased; the better it predicts, the less the estimate varies.
     """
     weights = prefix_weights(steps, shown)
     before = np.where(shown, np.column_stack([np.ones(len(steps)), steps.cumprod(axis=1)[:, :-1]]), 0.0)
-    value, ahead = _values(rewards, shown, predicted)
     total: Floats = (weights * (rewards - value) + before * ahead).sum(axis=1)
     return total
 
 
-def _values(rewards: Floats, shown: Flags, predicted: Predicted) -> tuple[Floats, Floats]:
+def cascade_values(rewards: Floats, shown: Flags, predicted: Predicted) -> tuple[Floats, Floats]:
     """(R, K) Q_k of the logged slot, and its mean over what the policy would show there below the logged items.
 
     Q_k is linear in the slot's predicted reward m_k, in the sum s of those above, and in their product: so a list that

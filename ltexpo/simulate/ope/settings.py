@@ -32,7 +32,8 @@ class OpeSettings(LogSettings):
     """How a target policy is judged from a log."""
 
     estimator: tuple[str, ...] = ("all",)
-    """"all", or names among those that suit the log: see the README."""
+    """"all", or names among those that suit the log: for single slots ips, snips, dm, dr, switch_dr, dr_shrinkage; for
+    lists these and rips, snrips, cascade_dr, iips, sniips."""
     repeats: bool = False
     """May the target policy show one item twice in a list? no: each slot's probabilities are shared out among the items
     that do not stand above; yes: every slot is drawn by its own, whatever stands above."""
@@ -40,15 +41,15 @@ class OpeSettings(LogSettings):
     """Users are dealt into so many parts; a part's rewards are predicted from the others' (cross-fitting)."""
     level: float = Field(0.95, gt=0.5, lt=1)
     """Confidence level of the intervals."""
-    min_effective: float = Field(50.0, ge=0)
-    """"Cannot say" below this effective sample size."""
+    min_effective: float = Field(100.0, ge=0)
+    """"Cannot say" below this effective sample size: intervals of 95% were measured to hold the truth in 85% there."""
     min_rewarded: float = Field(10.0, ge=0)
     """"Cannot say" below this effective number of rewarded slots: (Σ w r)² / Σ (w r)²."""
     max_pareto_k: float = Field(0.7, gt=0)
     """"Cannot say" above this shape of the weights' tail: the mean of weights with a heavier one settles too slowly."""
-    max_missing: float = Field(0.1, gt=0, lt=1)
-    """"Cannot say" when more than this share of what the policy would show is shown by the log nowhere, or the weights'
-    mean is this far from 1 and its interval excludes 1."""
+    max_lacking: float = Field(0.1, gt=0, lt=1)
+    """"Cannot say" when the weights' mean is further from 1 than this and its interval excludes 1: so much of what the
+    policy would show is shown by the log nowhere, or its propensities are wrong."""
 
     @field_validator("estimator", mode="before")
     @classmethod

@@ -37,6 +37,7 @@ from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettin
 from ltexpo.ranking.gbm import Gbm
 from ltexpo.ranking.given import given_scorers
 from ltexpo.ranking.item_features import item_features
+from ltexpo.ranking.looks import looks
 from ltexpo.ranking.ranker import Ranker, RankerSettings
 from ltexpo.ranking.reader import Reader, ReaderSettings
 from ltexpo.ranking.recommend import choose_blend, make_blend, training_events
@@ -118,12 +119,16 @@ class Model:
         rolled = roll(
             items, events, lambda: self._blend(items, edges), features=settings.features, settings=settings.rolling,
             event_weights=settings.event_weights, tail=settings.tail, vectors=vectors, matcher=matcher,
-            attention=settings.attention, exclude_seen=settings.exclude_seen, rng=rng,
+            attention=settings.attention, exclude_seen=settings.exclude_seen,
+            read_as_new=lambda ids: self.reader_.read(
+                items, earlier, content, users=dataset.users, edges=edges, as_new=ids
+            ),
+            rng=rng,
         )
         self.demand_, self.label_days_ = rolled.demand, rolled.days
         with stage("ranker"):
             if rolled.days[0].examined is not None:
-                self.ranker_ = ClickRanker(settings.clicks).fit(rolled.days, rng=rng)
+                self.ranker_ = ClickRanker(settings.clicks).fit(rolled.days, rolled.as_new, rng=rng)
             else:
                 self.ranker_ = Ranker(settings.ranker).fit(rolled.days, rolled.baskets, rng=rng)
         spread = self.ranker_.spread_ if isinstance(self.ranker_, ClickRanker) else None
@@ -199,7 +204,8 @@ class Model:
         tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
         blend = self._blend(dataset.items, edges)
         return CandidateFeatures(blend, settings.features, vectors=vectors, matcher=matcher).fit(
-            history, items, tier, known=known, demand=self.demand_.score(known)
+            history, items, tier, known=known, demand=self.demand_.score(known),
+            looked=looks(events, history.item_ids, settings.attention),
         )
 
     def _blend(self, items: pd.DataFrame, edges: pd.DataFrame | None) -> Blend:

@@ -222,7 +222,8 @@ def show(out: Path) -> None:
             best = max(SINGLES, key=lambda name: parts[name].value)
             gains = [_cell(difference(parts[name], parts[best])) for name in ("model", "exploring")]
             print(f"| {row} | {here['seed'].nunique()} | "
-                  + " | ".join(_cell(estimate(parts[name])) for name in methods) + f" | {gains[0]} ({best}) | {gains[1]} |")
+                  + " | ".join(_cell(estimate(parts[name])) for name in methods)
+                  + f" | {gains[0]} ({best}) | {gains[1]} |")
     print("\n| hidden | error by popularity decile | worst decile | mean score | mean truth "
           "| new: mean score | mean truth | best tenth by score | its truth | s |")
     print("| --- |" + " ---: |" * 9)

@@ -161,8 +161,8 @@ def roll(
 
     `make_blend` gives a new blend for each fit; `vectors` (name → (I, d)) are in the order of sorted item ids, which
     is that of every history's item codes. Vectors and `matcher` may have learnt from events before `label_dates` only.
-    `attention` is what impressions were looked at with. `read_as_new` gives vectors and matcher that know nothing of the
-    behaviour of some products (item_ids); none: no product is met as new. Raises `SplitError`: see `label_dates`.
+    `attention` is what impressions were looked at with. `read_as_new` gives vectors and matcher that know nothing of
+    the behaviour of some products (item_ids); none: no product is met as new. Raises `SplitError`: see `label_dates`.
     """
     rng = np.random.default_rng(rng)
     past = _past_days(items, events, features, settings, event_weights, tail, vectors, attention)

@@ -195,6 +195,11 @@ def _limits(model: Model, report: TrainReport) -> str:
             "at. Where it is wrong, scores are wrong by as much.",
             "It was judged within what was logged as shown. How well it picks from all products is not known from it.",
         ]
+        if model.settings.rolling.as_new:
+            known.append(
+                "What a product is worth that nobody was shown was learnt from others, drawn evenly, whose past was taken "
+                "away. Where new products are better or worse than these, their scores are off by as much."
+            )
         if model.label_days_[0].propensity is not None:
             known.append(
                 "Scores are calibrated for what would be shown if all were shown alike (inverse propensity); the table "

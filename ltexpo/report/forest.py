@@ -40,7 +40,7 @@ def forest_block(name: str, rows: Sequence[ForestRow], *, unit: Unit) -> Html:
     low, high = low - room, high + room
     labels = join(
         html('<span style="left:{at}%">{text}</span>', at=_at(tick, low, high), text=_tick(tick, unit))
-        for tick in ticks(low, high, about=3) if low <= tick <= high
+        for tick in _marks(low, high)
     )
     columns = 2 + len(rows[0].cells)
     return html(
@@ -89,6 +89,12 @@ def _track(one: Mark, low: float, high: float) -> Html:
         style=one.style, sure="sure" if one.sure else "unsure", start=start, width=round(end - start, 2),
         at=_at(one.shift.value, low, high),
     )
+
+
+def _marks(low: float, high: float) -> list[float]:
+    """Few round numbers between the ends, but no fewer than three if that can be: the plots are narrow."""
+    found = ([tick for tick in ticks(low, high, about=about) if low <= tick <= high] for about in (3, 4, 5, 6))
+    return next((marks for marks in found if len(marks) >= 3), [0.0])
 
 
 def _at(value: float, low: float, high: float) -> float:

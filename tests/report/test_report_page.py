@@ -111,7 +111,7 @@ def test_states_what_the_tables_hold(made: tuple[str, Page], made_run: Path) -> 
     shown = [read_frame(made_run / "rankings" / f"{name}.parquet")[Columns.Item].nunique()
              for name in ("control", "rankings")]
     assert f"before {shown[0]} → after {shown[1]}" in text
-    assert "cannot be told from no change; it rules out a loss beyond 1.11%" in text
+    assert "cannot be told from no change; it rules out a loss beyond 1.10%" in text
     assert "left out: returned goods: 12" in text
     assert "1 cannot be read, the first of them that of product p040" in text
     assert "is the certificate’s" in text

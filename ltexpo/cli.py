@@ -20,9 +20,11 @@ from ltexpo.errors import LtexpoError
 from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
+from ltexpo.jobs.examining import ExamineJob, run_examine
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
+from ltexpo.jobs.judging import OpeJob, run_ope
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
@@ -49,7 +51,9 @@ JOBS: dict[str, type[Settings]] = {
     "explain": ExplainJob,
     "frontier": FrontierJob,
     "evaluate": EvaluateJob,
+    "examine": ExamineJob,
     "simulate": SimulateJob,
+    "ope": OpeJob,
     "report": ReportJob,
 }
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
@@ -270,19 +274,60 @@ def evaluate(
 
 
 @app.command()
+def examine(
+    data: Data = None, out: Out = None, k: K = None,
+    model: Annotated[str | None, typer.Option(help="all, pbm, cm, dcm, dbn or ubm.")] = None,
+    surface: Annotated[str | None, typer.Option(help="Events column that tells surfaces apart.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Learn from logged impressions how often each slot is examined: examination.parquet, clicks.json."""
+    job = read_settings(ExamineJob, config, {
+        "data": data, "out": out, "k": k, "model": model, "surface": surface, "seed": seed,
+    })
+    _say(run_examine(job))
+
+
+@app.command()
 def simulate(
     data: Data = None,
     control: Annotated[Path | None, typer.Option(help="Parquet of the control's lists.")] = None,
     treatment: Annotated[Path | None, typer.Option(help="Parquet of the treatment's lists.")] = None,
     out: Out = None,
     days: Annotated[int | None, typer.Option(help="Length of the test.")] = None,
+    certify: Annotated[
+        bool | None, typer.Option("--certify", help="Try the tests themselves on these users, 1,000 times.")
+    ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Simulate an A/B test of two sets of lists: what they do, what a test would say, and a verdict."""
     job = read_settings(SimulateJob, config, {
-        "data": data, "control": control, "treatment": treatment, "out": out, "days": days, "seed": seed,
+        "data": data, "control": control, "treatment": treatment, "out": out, "days": days,
+        "certify": 1_000 if certify else None, "seed": seed,
     })
     _say(run_simulate(job))
+
+
+@app.command()
+def ope(
+    data: Data = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Parquet of the policy to judge: item_id, rank, probability; or lists.")
+    ] = None,
+    out: Out = None,
+    estimator: Annotated[
+        list[str] | None, typer.Option(help="all, or an estimator's name; may be given several times.")
+    ] = None,
+    propensities: Annotated[
+        str | None, typer.Option(help="What the log holds: conditional, marginal; or estimated where it has none.")
+    ] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Judge a policy from logs alone: ope.json and ope.parquet."""
+    job = read_settings(OpeJob, config, {
+        "data": data, "policy": policy, "out": out, "estimator": tuple(estimator) if estimator else None,
+        "propensities": propensities, "seed": seed,
+    })
+    _say(run_ope(job))
 
 
 @app.command()

@@ -127,7 +127,9 @@ CASES: list[tuple[str, Spoil, str, str]] = [
     ("a test period that is not a date", nothing, EVALUATE.replace("2024-01-03", "soon"), "'soon' is not a date"),
     ("a test period that ends before it begins", nothing, EVALUATE + " --until 2024-01-02", "before it begins"),
     # simulation
-    ("a simulation without truth", nothing, SIMULATE, "holds no truth/ folder"),
+    ("a simulation on what the ranker may have seen", nothing, SIMULATE, "fit.since is missing"),
+    ("known preferences of nobody knows whom", config("environment: known"), SIMULATE + " --config job.yaml", "holds no truth/ folder"),
+    ("a metric that there is not", config("primary: joy"), SIMULATE + " --config job.yaml", "fit.since is missing"),
     # settings
     ("an unknown setting", config("gaols: []"), GOALS + " --config job.yaml", "unknown setting 'gaols'"),
     ("a setting of the wrong type", config("k: much"), GOALS + " --config job.yaml", "'k' is 'much'"),

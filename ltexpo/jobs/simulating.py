@@ -1,28 +1,46 @@
 """Dataset folder + the arms' rankings → an A/B simulation: experiment.json, and a table for each of its parts."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import model_validator
 
+from ltexpo.columns import Columns
+from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.split import as_utc
 from ltexpo.data.synthetic.truth import TRUTH_FOLDER, Truth
 from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.jobs.job import DataJob, trained_until, training_tiers
+from ltexpo.jobs.retraining import RetrainedArm
 from ltexpo.progress import logged
+from ltexpo.ranking.recommend import RecommendSettings
+from ltexpo.rerank import RerankSettings
 from ltexpo.simulate import Environment, Experiment, ExperimentResult, ExperimentSettings, KnownEnvironment
 from ltexpo.simulate.activity import visit_rates
-from ltexpo.simulate.experiment import CONTROL, users_of
-from ltexpo.simulate.fitted import FitSettings, FittedEnvironment
+from ltexpo.simulate.designs import ItemSideSettings, simulate_item_designs
+from ltexpo.simulate.experiment import CONTROL, Arm, users_of
+from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity
 from ltexpo.simulate.segments import user_segments
 
 EXPERIMENT_FILE = "experiment.json"
-EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE, ITEMS_TABLE = (
-    f"{name}.parquet" for name in ("experiment", "looks", "days", "items")
+FIDELITY_TABLE, DESIGNS_TABLE = "fidelity.parquet", "designs.parquet"
+EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE, ITEMS_TABLE, VALIDITY_TABLE = (
+    f"{name}.parquet" for name in ("experiment", "looks", "days", "items", "validity")
 )
+
+
+class RetrainSettings(Settings):
+    """How the arms' recommenders learn from what they showed, every `retrain_every` days."""
+
+    recommend: RecommendSettings = RecommendSettings()
+    """How candidates are made; `until` follows the days."""
+    rerank: RerankSettings = RerankSettings()
+    """How the treatment re-ranks them; the control shows the plain first k."""
 
 
 class SimulateJob(ExperimentSettings, DataJob):
@@ -37,17 +55,32 @@ class SimulateJob(ExperimentSettings, DataJob):
     ranker has not seen. auto: known where there is a truth/ folder."""
     fit: FitSettings = FitSettings()
     """How an environment is fitted."""
+    retrain: RetrainSettings = RetrainSettings()
+    """With retrain_every: how the lists of later days are made."""
+    candidates: Path | None = None
+    """Candidates behind the lists: with boosts, item-side designs are simulated as well (designs.parquet)."""
+    boosts: Path | None = None
+    """boosts.parquet of 'ltexpo rerank': the products under an item-side experiment, and their boosts."""
+    item_side: ItemSideSettings = ItemSideSettings()
+    """How item-side designs are simulated."""
     tail: TailSpec = TailSpec()
     """Which items count as the tail in the metrics."""
     out: Path
-    """Folder to write experiment.json, experiment.parquet (effects), looks.parquet, days.parquet and items.parquet
-    to."""
+    """Folder to write experiment.json, experiment.parquet (effects), looks.parquet, days.parquet, items.parquet to,
+    and validity.parquet (with certify), fidelity.parquet (with fit.until), designs.parquet (with boosts)."""
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.candidates is None) != (self.boosts is None):
+            raise ValueError("candidates and boosts go together: give both for item-side designs, or neither")
+        return self
 
 
 def run_simulate(job: SimulateJob) -> ExperimentResult:
     """Simulate and write, all or nothing."""
     paths = job.treatment if isinstance(job.treatment, dict) else {"treatment": job.treatment}
-    with output_folder(job.out, verb="simulate", inputs=(job.data, job.control, *paths.values())) as folder:
+    inputs = (job.data, job.control, *paths.values(), job.candidates, job.boosts)
+    with output_folder(job.out, verb="simulate", inputs=inputs) as folder:
         dataset = Dataset.load(job.data)
         control = read_frame(job.control)
         arms = {name: read_frame(path) for name, path in paths.items()}
@@ -55,9 +88,10 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
         with logged("environment"):
             environment = environment_for(job, dataset, control, until)
         users = users_of(control, CONTROL)
-        seen = dataset.events
+        seen, tiers = dataset.events, training_tiers(dataset, job.tail, until)
+        shown = _retrained(job, {CONTROL: control, **arms}, dataset, until, users)
         result = Experiment(job).simulate(
-            control, arms, environment, items=dataset.items, tiers=training_tiers(dataset, job.tail, until),
+            shown.pop(CONTROL), shown, environment, items=dataset.items, tiers=tiers,
             segments=user_segments(users, seen, dataset.items, until=until),
             activity=None if seen is None else visit_rates(users, seen, until=until), rng=job.seed,
         )
@@ -66,8 +100,50 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             (result.items, ITEMS_TABLE),
         ):
             write_frame(table, folder / name)
-        write_json({**result.facts, "verdicts": result.verdicts, "seed": job.seed}, folder / EXPERIMENT_FILE)
+        if result.validity is not None:
+            write_frame(result.validity, folder / VALIDITY_TABLE)
+        facts = {**result.facts, "verdicts": result.verdicts, "seed": job.seed}
+        if isinstance(environment, FittedEnvironment) and job.fit.until is not None:
+            events = dataset.require_events("fidelity")
+            told = fidelity(dataset.items, events, _fit_settings(job, until),
+                            events[events[Columns.Timestamp] >= as_utc(job.fit.until)], rng=job.seed)
+            write_frame(told.table, folder / FIDELITY_TABLE)
+            facts["fidelity"] = {"clicks_off": told.off, "intervals_that_hold": told.held, "level": told.level}
+        if job.candidates is not None and job.boosts is not None:
+            designs = simulate_item_designs(
+                read_frame(job.candidates), read_frame(job.boosts), environment, job.item_side,
+                items=dataset.items, tiers=tiers, rng=job.seed,
+            )
+            write_frame(designs.table, folder / DESIGNS_TABLE)
+        write_json(facts, folder / EXPERIMENT_FILE)
     return result
+
+
+def _retrained(
+    job: SimulateJob, arms: dict[str, pd.DataFrame], dataset: Dataset, until: str | None, users: "pd.Index[str]"
+) -> dict[str, Arm]:
+    """The arms' rankings as they are, or with `retrain_every` as recommenders that begin with them."""
+    if job.retrain_every is None:
+        return dict(arms)
+    if until is None:
+        raise ConfigError("retrain_every needs to know where the simulation begins, but the rankings do not say up to "
+                          "when their maker had seen events. Make them with 'ltexpo recommend --until'.")
+    return {
+        name: RetrainedArm(
+            rankings, dataset, until, job.retrain.recommend, None if name == CONTROL else job.retrain.rerank,
+            int(rankings[Columns.Rank].max()), users, job.seed,
+        )
+        for name, rankings in arms.items()
+    }
+
+
+def _fit_settings(job: SimulateJob, until: str | None) -> FitSettings:
+    if job.fit.since is None and until is None:
+        raise ConfigError(
+            "fit.since is missing, and the rankings do not say up to when their maker had seen events. Give the date "
+            "from which on the ranker had seen nothing."
+        )
+    return job.fit if job.fit.since is not None else job.fit.model_copy(update={"since": until})
 
 
 def environment_for(job: SimulateJob, dataset: Dataset, control: pd.DataFrame, until: str | None) -> Environment:
@@ -78,12 +154,7 @@ def environment_for(job: SimulateJob, dataset: Dataset, control: pd.DataFrame, u
             raise TableError(f"{job.data}: holds no {TRUTH_FOLDER}/ folder, so preferences are not known. "
                              "Give environment: fitted, or a made shop ('ltexpo demo' makes one).")
         return KnownEnvironment(Truth.load(truth))
-    if job.fit.since is None and until is None:
-        raise ConfigError(
-            "fit.since is missing, and the rankings do not say up to when their maker had seen events. Give the date "
-            "from which on the ranker had seen nothing."
-        )
-    settings = job.fit if job.fit.since is not None else job.fit.model_copy(update={"since": until})
+    settings = _fit_settings(job, until)
     events = dataset.require_events("a fitted environment")
     fitted = FittedEnvironment.fit(dataset.items, events, settings, rng=np.random.default_rng(job.seed))
     if fitted.has_impressions:

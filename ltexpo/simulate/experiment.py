@@ -56,6 +56,8 @@ class ExperimentSettings(Settings):
     """Arms that are recommenders make new lists after every so many days; without it they make them once."""
     log: Literal["own", "shared"] = "own"
     """What a recommender is retrained on: what its own arm was shown, or the log of all arms, as in most shops."""
+    certify: int | None = Field(None, ge=100)
+    """Runs in which the experiment's own tests are tried on its own users: A/A, coverage, peeking, power."""
     behaviour: BehaviourSettings = BehaviourSettings()
     """How users behave beside clicking."""
 

@@ -9,19 +9,25 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.columns import Columns, Tier
+from ltexpo.metrics.intervals import Ratio
 from ltexpo.simulate.behaviour import World, totals
 from ltexpo.simulate.catalogue import Catalogue
+from ltexpo.simulate.certify import MOST_USERS, Population, certify
 from ltexpo.simulate.environment import Environment
-from ltexpo.simulate.readings import METRICS, TIER_METRICS, reading
+from ltexpo.simulate.item_readings import item_effects
+from ltexpo.simulate.readings import METRICS, TIER_METRICS, Metric, reading
 from ltexpo.simulate.stats import (
     Effect,
     Effects,
     benjamini_hochberg,
+    compare,
     compare_segments,
     compare_totals,
     confidence_sequence,
+    cuped,
     guard,
     holm,
+    linearised,
     sample_ratio,
     verdict,
 )
@@ -53,6 +59,8 @@ class ExperimentResult:
     verdicts: dict[str, dict[str, Any]]
     """Arm → decision, reason, more_users, more_days, guardrails."""
     facts: dict[str, Any]
+    validity: pd.DataFrame | None = None
+    """Where it was asked for, by arm: see `certify`."""
 
     def to_pandas(self) -> pd.DataFrame:
         """The effects."""
@@ -65,7 +73,6 @@ class ExperimentResult:
             for reading_ in readings:
                 rows = self.effects[
                     (self.effects["arm"] == arm) & (self.effects["reading"] == reading_) & (self.effects["by"] == "all")
-                    & self.effects["metric"].isin(list(METRICS))
                 ]
                 title = "what the lists do" if reading_ == EFFECT else f"what a test of {self.facts['days']} days says"
                 users = f"{int(rows['n_control'].iloc[0]):,} users"
@@ -73,6 +80,8 @@ class ExperimentResult:
                     users = f"{int(rows['n_treatment'].iloc[0]):,} against {users}"
                 parts.append(f"{arm}: {title} ({users})\n{_effects(rows)}")
             parts.append(f"{arm}: {told['decision']}: {told['reason']}.")
+        if self.validity is not None:
+            parts.append(f"These tests, tried on these users:\n{_validity_text(self.validity)}")
         return "\n\n".join(parts)
 
 
@@ -84,17 +93,24 @@ class Readout:
         before: Floats, segments: pd.DataFrame | None, catalogue: Catalogue, *, twins: bool,
     ) -> None:
         self._settings, self._users, self._dealt = settings, users, dealt
-        self._before, self._catalogue, self._twins = before, catalogue, twins
+        self._before, _ = reading(before, users, METRICS)
+        self._catalogue, self._twins = catalogue, twins
         self._segments = None if segments is None else segments.reindex(users)
         self._looks: dict[str, list[Effects]] = {}
         self._days: list[dict[str, Any]] = []
         self._last: dict[str, Floats] = {}
+        # Whom `certify` looks at, and what they did up to each day under the control.
+        self._sample = np.sort(np.random.default_rng(0).permutation(len(users))[:MOST_USERS])
+        self._by_day: list[pd.DataFrame] = []
 
     def look(self, worlds: Mapping[str, World]) -> None:
         """After a day."""
         names = list(worlds)
         for place, name in enumerate(names[1:], 1):
             self._looks.setdefault(name, []).append(self._compare(worlds, names[0], 0, name, place, METRICS))
+        if self._settings.certify:
+            frame, _ = reading(worlds[names[0]].totals[self._sample], self._users[self._sample], self._certified)
+            self._by_day.append(frame)
         for name, world in worlds.items():
             today = world.totals.sum(axis=0)
             lived = pd.Series(today - self._last.get(name, np.zeros_like(today)), index=list(totals.NAMES))
@@ -143,8 +159,35 @@ class Readout:
         items = pd.concat([self._items(name, world) for name, world in worlds.items()], ignore_index=True)
         return ExperimentResult(
             pd.concat(tables, ignore_index=True), pd.concat(looks, ignore_index=True), pd.DataFrame(self._days), items,
-            verdicts, facts,
+            verdicts, facts, self._validity(worlds, shares) if settings.certify and self._twins else None,
         )
+
+    @property
+    def _certified(self) -> dict[str, Metric]:
+        return {name: METRICS[name] for name in dict.fromkeys((self._settings.primary, *self._settings.guardrails))}
+
+    def _validity(self, worlds: Mapping[str, World], shares: Mapping[str, float]) -> pd.DataFrame:
+        names = list(worlds)
+        tables = []
+        for place, name in enumerate(names[1:], 1):
+            control, pairs = reading(worlds[names[0]].totals[self._sample], self._users[self._sample], self._certified)
+            treated, _ = reading(worlds[name].totals[self._sample], self._users[self._sample], self._certified)
+            before = self._before.iloc[self._sample]
+            populations = {
+                metric: Population(
+                    _columns(control, pair), _columns(treated, pair), _columns(before, pair),
+                    (np.stack([day[pair[0]] for day in self._by_day]),
+                     np.stack([day[pair[1]] for day in self._by_day])),
+                )
+                for metric, pair in pairs.items()
+            }
+            table = certify(
+                populations, share=shares[name] / (shares[name] + shares[names[0]]), level=self._settings.level,
+                runs=int(self._settings.certify or 0), rng=place,
+            )
+            table.insert(0, "arm", name)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
 
     def _frames(
         self, worlds: Mapping[str, World], control: str, control_place: int, arm: str, place: int,
@@ -162,15 +205,34 @@ class Readout:
         self, worlds: Mapping[str, World], control: str, control_place: int, arm: str, place: int,
         metrics: Mapping[str, Any],
     ) -> Effects:
+        """The test, less what the days before foretell."""
+        level = self._settings.level
         treated, untreated, pairs = self._frames(worlds, control, control_place, arm, place, metrics, TEST)
-        return compare_totals(treated, untreated, pairs, level=self._settings.level)
+        effects = []
+        for metric, columns in pairs.items():
+            treatment_ratio, control_ratio = (_ratio(frame, columns) for frame in (treated, untreated))
+            before = [_ratio(self._before[self._dealt == number], columns) for number in (place, control_place)]
+            if sum(ratio.denominator.sum() for ratio in before):
+                covariates = linearised(before[0], before[1])
+                effects.append(cuped(metric, treatment_ratio, control_ratio, covariates[0], covariates[1], level=level))
+            else:
+                effects.append(compare(metric, treatment_ratio, control_ratio, level=level))
+        return Effects(tuple(effects))
 
     def _tables(
         self, worlds: Mapping[str, World], control: str, arm: str, place: int, read: str
     ) -> list[pd.DataFrame]:
         paired, level = read == EFFECT, self._settings.level
         treated, untreated, pairs = self._frames(worlds, control, 0, arm, place, METRICS, read)
-        tables = [_table(compare_totals(treated, untreated, pairs, paired=paired, level=level), arm, read, "all")]
+        over_all = (
+            compare_totals(treated, untreated, pairs, paired=True, level=level) if paired else self._looks[arm][-1]
+        )
+        who = [np.ones(len(self._users), dtype=np.bool_) if paired else self._dealt == number for number in (place, 0)]
+        over_items = item_effects(
+            worlds[arm], worlds[control], who[0], who[1], self._catalogue, paired=paired, level=level,
+            seed=worlds[arm].seed,
+        )
+        tables = [_table(Effects((*over_all.effects, *over_items)), arm, read, "all")]
         for by in [] if self._segments is None else list(self._segments.columns):
             effects = compare_segments(treated, untreated, pairs, by, paired=paired, level=level)
             tables.append(_table(effects, arm, read, by))
@@ -190,7 +252,8 @@ class Readout:
             # The length of the test is planned, so the sequence may be narrowest at its end.
             table = confidence_sequence(single, level=self._settings.level).to_pandas()
             table = table.rename(columns={"look": "day"})
-            table["fixed_low"], table["fixed_high"] = ([getattr(look, end) for look in single] for end in ("low", "high"))
+            table["fixed_low"] = [look.low for look in single]
+            table["fixed_high"] = [look.high for look in single]
             tables.append(table)
         return pd.concat(tables, ignore_index=True).assign(arm=arm)
 
@@ -200,6 +263,24 @@ class Readout:
         table.insert(1, Columns.Item, self._catalogue.ids)
         table.insert(2, Columns.Tier, np.array(Tier.All, dtype=object)[self._catalogue.tier])
         return table
+
+
+def _validity_text(table: pd.DataFrame) -> str:
+    wide = max(map(len, table["check"]))
+    return "\n".join(
+        f"{row.check:<{wide}}  {row.metric:<24}asked {row.asked:>6.1%}  got {row.got:>6.1%} "
+        f"({row.low:.1%} to {row.high:.1%})  {row.says}"
+        for row in table.itertuples()
+    )
+
+
+def _columns(frame: pd.DataFrame, pair: tuple[str, str]) -> tuple[Floats, Floats]:
+    return frame[pair[0]].to_numpy(np.float64), frame[pair[1]].to_numpy(np.float64)
+
+
+def _ratio(frame: pd.DataFrame, columns: tuple[str, str]) -> Ratio:
+    above, below = columns
+    return Ratio.of(frame[above], frame[below], frame["user_id"].to_numpy())
 
 
 def _table(effects: Effects, arm: str, read: str, by: str) -> pd.DataFrame:

@@ -59,7 +59,7 @@ class World:
     totals: Floats = field(init=False)
     """(U, `totals.WIDTH`)"""
     _pairs: "_Pairs" = field(init=False)
-    _items: Floats = field(init=False)
+    _past: list[pd.DataFrame] = field(init=False, default_factory=list)
     _shown: Counts = field(init=False)
     _clicked: Counts = field(init=False)
     _bought: Counts = field(init=False)
@@ -67,7 +67,6 @@ class World:
     def __post_init__(self) -> None:
         self.totals = np.zeros((len(self.people), totals.WIDTH))
         self._pairs = _Pairs.of(self.lists)
-        self._items = np.zeros((len(self.catalogue), 4))
         self._count_afresh()
 
     @classmethod
@@ -100,7 +99,7 @@ class World:
         """Show other lists from the next day on; what was counted per slot is forgotten, totals and tiredness stay."""
         pairs = _Pairs.of(lists)
         pairs.take_over(self._pairs)
-        self._items = self._item_counts()
+        self._past.append(self.counts())
         self.lists, self._pairs, self.lift = lists, pairs, None
         self._count_afresh()
 
@@ -127,25 +126,30 @@ class World:
 
     def items(self) -> pd.DataFrame:
         """One row per item of the catalogue: impressions, exposure, clicks, purchases."""
-        return pd.DataFrame(self._item_counts(), columns=["impressions", "exposure", "clicks", "purchases"])
+        rows = self.everything()
+        columns = {
+            "impressions": rows["shown"], "exposure": rows["exposure"], "clicks": rows["clicked"],
+            "purchases": rows["bought"],
+        }
+        n = len(self.catalogue)
+        return pd.DataFrame({
+            name: np.bincount(rows["item"], weights=values, minlength=n) for name, values in columns.items()
+        })
+
+    def everything(self) -> pd.DataFrame:
+        """`counts` of all lists that were shown, the earlier ones too."""
+        return pd.concat([*self._past, self.counts()], ignore_index=True)
 
     def counts(self) -> pd.DataFrame:
-        """What every slot did since its list came up: user, item (codes), rank, shown, clicked, bought; only if shown.
-        """
+        """What every slot did since its list came up: user, item (codes), rank, shown, exposure, clicked, bought; slots
+        that nobody was shown are left out."""
         row, slot = np.nonzero(self._shown)
         return pd.DataFrame({
             "user": self.lists.owner[row], "item": self.lists.item[row, slot], "rank": slot + 1,
-            "shown": self._shown[row, slot], "clicked": self._clicked[row, slot], "bought": self._bought[row, slot],
+            "shown": self._shown[row, slot],
+            "exposure": self._shown[row, slot] * self.environment.examination[slot],
+            "clicked": self._clicked[row, slot], "bought": self._bought[row, slot],
         })
-
-    def _item_counts(self) -> Floats:
-        filled = self.lists.item >= 0
-        item, weight = self.lists.item[filled], self.environment.examination[np.nonzero(filled)[1]]
-        columns = (
-            self._shown[filled], self._shown[filled] * weight, self._clicked[filled], self._bought[filled],
-        )
-        added = [np.bincount(item, weights=column, minlength=len(self.catalogue)) for column in columns]
-        return self._items + np.column_stack(added)
 
     def _count_afresh(self) -> None:
         self._shown, self._clicked, self._bought = (np.zeros(self.lists.item.shape, np.int32) for _ in range(3))

@@ -1,5 +1,6 @@
 """Events that the ranker has not seen → an environment, and how well it predicts what it was not fitted on."""
 
 from ltexpo.simulate.fitted.environment import FitSettings, FittedEnvironment
+from ltexpo.simulate.fitted.fidelity import Fidelity, fidelity
 
-__all__ = ["FitSettings", "FittedEnvironment"]
+__all__ = ["Fidelity", "FitSettings", "FittedEnvironment", "fidelity"]

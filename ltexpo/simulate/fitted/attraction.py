@@ -44,9 +44,10 @@ class Attraction:
 
 def fit_attraction(
     columns: PairColumns, pairs: pd.DataFrame, taken: npt.NDArray[np.bool_], *,
-    rank: npt.NDArray[np.int64] | None = None, offset: float = 0.0, rng: np.random.Generator,
+    rank: npt.NDArray[np.int64] | None = None, offset: float = 0.0, ridge: float | None = None,
+    rng: np.random.Generator,
 ) -> Attraction:
-    """The ridge is chosen on a fifth of the rows, then all rows are used. `pairs` holds user_id and item_id.
+    """Without a `ridge`, one is chosen on a fifth of the rows; then all rows of `pairs` (user_id, item_id) are used.
 
     With `rank` (n,), examination by rank is fitted too. Raises `TableError` where all rows ended alike.
     """
@@ -68,7 +69,12 @@ def fit_attraction(
         p = np.clip(p if rank is None else model.examination[rank[held] - 1] * p, 1e-12, 1 - 1e-12)
         return float(-np.where(taken[held], np.log(p), np.log1p(-p)).mean())
 
-    losses = {penalty: loss(fitted(~held, penalty)) for penalty in _PENALTIES} if held.any() else {_PENALTIES[-1]: 0.0}
+    if ridge is not None:
+        losses = {ridge: float("nan")}
+    elif taken[~held].any() and not taken[~held].all():
+        losses = {penalty: loss(fitted(~held, penalty)) for penalty in _PENALTIES}
+    else:  # too few outcomes to hold any back
+        losses = {_PENALTIES[-1]: float("nan")}
     best = min(losses, key=lambda penalty: (losses[penalty], -penalty))
     model = fitted(np.ones(len(pairs), dtype=np.bool_), best)
     facts = {"rows": len(pairs), "taken": int(taken.sum()), "ridge": best, "held_out_log_loss": losses[best]}

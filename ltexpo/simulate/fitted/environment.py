@@ -1,5 +1,6 @@
 """Events that the ranker has not seen → an environment: who clicks on what, who buys, which slots are examined."""
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,10 +36,12 @@ _LONGEST = 100
 class FitSettings(Settings):
     """Which events an environment is fitted on, and what is assumed where they do not tell."""
 
-    since: str | None = None
+    since: str | dt.datetime | dt.date | None = None
     """Learn from events from this moment on; without it from where the ranker's training ended."""
-    until: str | None = None
+    until: str | dt.datetime | dt.date | None = None
     """Learn from events before this moment; what comes later checks the fit."""
+    ridge: float | None = Field(None, gt=0)
+    """How strongly the columns of single items and users are held near 0; without it, chosen on held-out rows."""
     mean_attraction: float = Field(0.1, gt=0, lt=1)
     """Where no impressions are logged: mean P(click | examined) of what the control shows, which such a log cannot
     tell."""
@@ -82,13 +85,13 @@ class FittedEnvironment:
         clicked = was_clicked(shown, now)
         columns = PairColumns(items, earlier, shown[Columns.User], shown[Columns.Item])
         rank = shown[Columns.Rank].to_numpy(np.int64)
-        take = fit_attraction(columns, shown, clicked, rank=rank, rng=generator)
+        take = fit_attraction(columns, shown, clicked, rank=rank, ridge=settings.ridge, rng=generator)
         examination = _falling(take.model.examination, np.bincount(rank - 1))
         clicks = now[now[Columns.Event] == EventKind.Click]
         bought = clicked_then_bought(clicks, now[now[Columns.Event] == EventKind.Purchase])
         buy = None
         if bought.any() and not bought.all():
-            buy = fit_attraction(columns, clicks, bought, rng=generator)
+            buy = fit_attraction(columns, clicks, bought, ridge=settings.ridge, rng=generator)
         facts = _facts(now, take) | {
             "click_model": "position-based, fitted with the attraction", "fitted_impressions": len(shown),
             "fitted_clicks": int(clicked.sum()), "fitted_purchases": int(bought.sum()),
@@ -103,7 +106,7 @@ class FittedEnvironment:
         taken = interactions_of(now)
         rows, is_taken, offset = sampled_choices(items, taken, negatives=settings.negatives, rng=rng)
         columns = PairColumns(items, earlier, rows[Columns.User], rows[Columns.Item])
-        take = fit_attraction(columns, rows, is_taken, offset=offset, rng=rng)
+        take = fit_attraction(columns, rows, is_taken, offset=offset, ridge=settings.ridge, rng=rng)
         examination = attention_weights("log2", _LONGEST)
         facts = _facts(now, take) | {
             "click_model": "position-based; the log holds no impressions, so examination is assumed (1 / log2(1 + "

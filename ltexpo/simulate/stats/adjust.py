@@ -33,8 +33,6 @@ def cuped(
     first exposure. For a ratio metric take the ratio before (`linearised`), for CUPAC the prediction of `cupac`.
     """
     plain = compare(metric, treatment, control, level=level)
-    if not np.isfinite(plain.error) or plain.error == 0:
-        return plain
     arms = [
         (_residuals(metric, ratio), _covariates(metric, before, len(ratio.numerator)))
         for ratio, before in ((treatment, treatment_before), (control, control_before))
@@ -44,6 +42,8 @@ def cuped(
             f"metric '{metric}': the arms have {arms[0][1].shape[1]} and {arms[1][1].shape[1]} covariates. Give both "
             "the same."
         )
+    if not np.isfinite(plain.error) or plain.error == 0:
+        return plain
     n = [len(residual) for residual, _ in arms]
     means = [x.mean(axis=0) for _, x in arms]
     centered = [x - mean for (_, x), mean in zip(arms, means, strict=True)]
@@ -132,14 +132,14 @@ def post_stratify(
     Strata with fewer than two users in an arm are joined, and the note says how many.
     """
     plain = compare(metric, treatment, control, level=level)
-    if not np.isfinite(plain.error) or plain.error == 0:
-        return plain
     ratios = (treatment, control)
     labels = [np.asarray(strata).astype(str) for strata in (treatment_strata, control_strata)]
     for ratio, own in zip(ratios, labels, strict=True):
         _residuals(metric, ratio)
         if len(own) != len(ratio.numerator):
             raise TableError(f"metric '{metric}': {len(own)} strata for {len(ratio.numerator)} users. Each needs one.")
+    if not np.isfinite(plain.error) or plain.error == 0:
+        return plain
     codes, names, joined = _joined_strata(labels)
     sizes = [np.bincount(own, minlength=names) for own in codes]
     everyone = sizes[0] + sizes[1]
@@ -155,7 +155,8 @@ def post_stratify(
     for arm, (own, size) in enumerate(zip(codes, sizes, strict=True)):
         # A user tells of the own arm within the stratum, and of both arms by making the stratum larger.
         parts = [mean[own] / everyone.sum() for mean in within]
-        scale = np.sqrt(size / np.maximum(size - 1, 1))[own]
+        # The small-sample factor is the stratum's own, not the arm's that `joint_spread` gives.
+        scale = np.sqrt(size / np.maximum(size - 1, 1) * (len(own) - 1) / len(own))[own]
         parts[arm] = parts[arm] + scale * (share / size)[own] * (residuals[arm] - within[arm][own])
         influences.append((parts[0], parts[1]))
     spread = joint_spread(influences[0], influences[1])

@@ -10,7 +10,7 @@ from ltexpo.simulate.stats.shown import Shown, matched
 
 Array = npt.NDArray[np.float64]
 _TAPER = 12
-"""Item sets of more users than this say nothing any more of what was nearly not shown."""
+"""Items shown to more users than this tell nothing of what was nearly not shown."""
 
 
 def compare_coverage(
@@ -56,10 +56,11 @@ def unseen_variance(count: npt.NDArray[np.int64], users: npt.NDArray[np.int64], 
 
         Σ_A (−1)^(|A| + 1) m_A² − (Σ_{|A| = 1} m_A)² / n
 
-    is unbiased. For each pair of items Cov(unseen, unseen) = e^{−λ} − e^{−2λ'} … is estimated by (−1)^(|A| + 1) if both
-    have the users A and by 0 if they differ, as Good & Toulmin (1956) foresee new species: doubling the users. The last
-    term is what a fixed number of users has less than a Poisson one. The signs of large groups cancel on average and
-    only bring noise, so they are tapered by a binomial (Efron & Thisted 1976).
+    is unbiased but for small terms. Two items shown to a, b and c users (the first alone, the second alone, both),
+    Poisson with means α, β and γ, are unseen with the covariance e^(−α − β − γ) (1 − e^(−γ)). Its unbiased estimate is
+    (−1)^(c + 1) where a = b = 0 < c and 0 elsewhere: the way in which Good & Toulmin (1956) foresee the species that as
+    many users again would find. The last term is what a fixed number of users varies less than a Poisson one. The signs
+    of large groups cancel on average and only bring noise, so they are tapered by a binomial (Efron & Thisted 1976).
 
     `count` (groups,) is m_A (or, for twins, the items of the treatment less those of the control), `users` (groups,)
     is |A|.
@@ -81,7 +82,7 @@ def _spread(treatment: Shown, control: Shown, paired: bool) -> Spread | None:
     if paired:
         variance, noise = _of_sets((treated, controlled), n)
     freedom = 2 * (variance / noise) ** 2 if noise > 0 else 0.0
-    if variance <= 0 or freedom < 20 or min(found[0][0], found[1][0]) <= 0:
+    if variance <= 0 or freedom < 8 or min(found[0][0], found[1][0]) <= 0:
         return None
     scale = treatment.items**2
     own = [part[0] / scale for part in found]
@@ -93,13 +94,11 @@ Sets = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]
 
 def _user_sets(arm: Shown, names: npt.NDArray[np.uint64]) -> Sets:
     """Of each item that was shown: the name of its set of users, and how many they are."""
-    order = np.argsort(arm.item, kind="stable")
     sizes = np.bincount(arm.item, minlength=arm.items)
-    sizes = sizes[sizes > 0]
-    if not len(sizes):
-        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    return np.add.reduceat(names[arm.user[order]], starts), sizes.astype(np.int64)
+    sums = np.zeros(arm.items, dtype=np.uint64)
+    np.add.at(sums, arm.item, names[arm.user])
+    shown = sizes > 0
+    return sums[shown], sizes[shown].astype(np.int64)
 
 
 def _of_sets(arms: tuple[Sets | None, Sets | None], n: int) -> tuple[float, float]:

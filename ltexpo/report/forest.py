@@ -1,89 +1,109 @@
-"""The simulated A/B test → a table in which every change stands beside its interval, drawn on a common scale."""
+"""Changes with their intervals → rows of a table in which each is drawn on a common scale."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from ltexpo.report.figures import ticks
+from ltexpo.report.drawing import ticks
 from ltexpo.report.markup import Html, html, join
-from ltexpo.report.words import change, changes_to, digits_for, number, percent
-
-_GROUPS = (("What the tail gets", True), ("What it does to everything else", False))
+from ltexpo.report.shifts import Shift, Unit, mark
 
 
-def forest_table(metrics: pd.DataFrame, *, level: float) -> Html:
-    """One block for the tail's metrics and one for the rest: their changes differ too much in size for one scale."""
-    is_tail = metrics["metric"].astype(str).str.contains("tail")
-    blocks = [
-        _block(name, metrics[is_tail == wanted].to_dict("records"))
-        for name, wanted in _GROUPS
-        if (is_tail == wanted).any()
-    ]
-    return html(
-        '<table class="forest"><caption>Change of each metric with its {level} interval</caption><thead><tr>'
-        '<th scope="col">metric</th><th scope="col">control</th><th scope="col">treatment</th>'
-        '<th scope="col">change</th><th scope="col">{level} interval</th><th scope="col" class="plot">'
-        "<span>interval of the change</span></th></tr></thead>{blocks}</table>",
-        level=percent(level, digits=0), blocks=join(blocks),
-    )
+@dataclass(frozen=True)
+class Mark:
+    """One change in a row's plot."""
+
+    shift: Shift
+    style: str
+    """'effect' or 'test'."""
+    sure: bool
+    """Drawn solid."""
 
 
-def _block(name: str, records: list[dict[Any, Any]]) -> Html:
-    ends = [
-        record[column] for record in records for column in ("relative", "relative_low", "relative_high")
-        if np.isfinite(record[column])
-    ]
+@dataclass(frozen=True)
+class ForestRow:
+    """The cells of a row, its heading first, and what is drawn at its end."""
+
+    cells: Sequence[tuple[str, Html]]
+    """(label on a narrow page, content) of every cell after the heading."""
+    heading: Html
+    marks: Sequence[Mark]
+
+
+def forest_block(name: str, rows: Sequence[ForestRow], *, unit: Unit) -> Html:
+    """A titled body of the table. Only changes in `unit` are drawn: one scale holds one unit."""
+    shifts = [drawn.shift for row in rows for drawn in row.marks if drawn.shift.unit == unit]
+    ends = [end for shift in shifts for end in (shift.value, shift.low, shift.high) if np.isfinite(end)]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     room = 0.06 * (high - low) or 0.01
     low, high = low - room, high + room
-    marks = [mark for mark in ticks(low, high, about=5) if low <= mark <= high]
-    rows = join(_row(record, low, high) for record in records)
     labels = join(
-        html('<span style="left:{at}%">{text}</span>', at=_at(mark, low, high), text=_tick(mark))
-        for mark in marks
+        html('<span style="left:{at}%">{text}</span>', at=_at(tick, low, high), text=_tick(tick, unit))
+        for tick in _marks(low, high)
     )
+    columns = 2 + len(rows[0].cells)
     return html(
-        '<tbody><tr class="block"><th colspan="6" scope="rowgroup">{name}</th></tr>{rows}'
-        '<tr class="axis" aria-hidden="true"><td colspan="5"></td><td class="plot"><div>{labels}</div></td></tr>'
+        '<tbody><tr class="block"><th colspan="{columns}" scope="rowgroup">{name}</th></tr>{rows}'
+        '<tr class="axis" aria-hidden="true"><td colspan="{before}"></td><td class="plot"><div>{labels}</div></td></tr>'
         "</tbody>",
-        name=name, rows=rows, labels=labels,
+        columns=columns, before=columns - 1, name=name, labels=labels,
+        rows=join(_row(row, low, high, unit) for row in rows),
     )
 
 
-def _row(record: Mapping[Any, Any], low: float, high: float) -> Html:
-    value, first, last = record["relative"], record["relative_low"], record["relative_high"]
-    digits = digits_for(value, first, last)
-    share = "share" in str(record["metric"]) or "rate" in str(record["metric"])
-    control, treatment = (
-        percent(record[arm], digits=2) if share else number(record[arm]) for arm in ("control", "treatment")
-    )
+def told(shift: Shift | None, *, strong: bool = False) -> Html:
+    """The change, with its interval in small type."""
+    if shift is None or not shift.known:
+        return html("<span>–</span>")
+    value = html("<b>{told}</b>", told=shift.told) if strong else shift.told
     return html(
-        '<tr><th scope="row">{metric}</th><td data-label="control">{control}</td>'
-        '<td data-label="treatment" class="strong">{treatment}</td><td data-label="change" class="strong">{change}</td>'
-        '<td data-label="interval">{interval}</td><td class="plot">{plot}</td></tr>',
-        metric=record["metric"], control=control, treatment=treatment, change=change(value, digits=digits),
-        interval=changes_to(first, last, digits=digits), plot=_plot(value, first, last, low, high),
+        '<span>{value} <small class="range">{interval}</small></span>', value=value, interval=shift.interval
     )
 
 
-def _plot(value: float, first: float, last: float, low: float, high: float) -> Html:
-    if not np.isfinite([value, first, last]).all():
-        return html("<small>nothing to compare</small>")
-    start, end = _at(first, low, high), _at(last, low, high)
+def _row(row: ForestRow, low: float, high: float, unit: Unit) -> Html:
+    cells = join(html('<td data-label="{label}">{cell}</td>', label=label, cell=cell) for label, cell in row.cells)
     return html(
-        '<div class="track {sure}" aria-hidden="true"><i class="zero" style="left:{zero}%"></i>'
-        '<i class="bar" style="left:{start}%;width:{width}%"></i><i class="dot" style="left:{at}%"></i></div>',
-        sure="sure" if first > 0 or last < 0 else "unsure",
-        zero=_at(0.0, low, high), start=start, width=round(end - start, 2), at=_at(value, low, high),
+        '<tr><th scope="row">{heading}</th>{cells}<td class="plot">{plot}</td></tr>', heading=row.heading, cells=cells,
+        plot=_plot(row.marks, low, high, unit),
     )
+
+
+def _plot(marks: Sequence[Mark], low: float, high: float, unit: Unit) -> Html:
+    drawn = [one for one in marks if one.shift.unit == unit and one.shift.bounded]
+    if not drawn:
+        other = any(one.shift.bounded for one in marks)
+        return html("<small>{why}</small>", why="not on this scale" if other else "nothing to compare")
+    return html(
+        '<div class="tracks" aria-hidden="true"><i class="zero" style="left:{zero}%"></i>{tracks}</div>',
+        zero=_at(0.0, low, high), tracks=join(_track(one, low, high) for one in drawn),
+    )
+
+
+def _track(one: Mark, low: float, high: float) -> Html:
+    start, end = _at(one.shift.low, low, high), _at(one.shift.high, low, high)
+    return html(
+        '<div class="track {style} {sure}"><i class="bar" style="left:{start}%;width:{width}%"></i>'
+        '<i class="dot" style="left:{at}%"></i></div>',
+        style=one.style, sure="sure" if one.sure else "unsure", start=start, width=round(end - start, 2),
+        at=_at(one.shift.value, low, high),
+    )
+
+
+def _marks(low: float, high: float) -> list[float]:
+    """Few round numbers between the ends, but no fewer than three if that can be: the plots are narrow."""
+    found = ([tick for tick in ticks(low, high, about=about) if low <= tick <= high] for about in (3, 4, 5, 6))
+    return next((marks for marks in found if len(marks) >= 3), [0.0])
 
 
 def _at(value: float, low: float, high: float) -> float:
     return round(100 * (value - low) / (high - low), 2)
 
 
-def _tick(mark: float) -> str:
-    digits = next((n for n in range(4) if abs(round(100 * mark, n) - 100 * mark) < 1e-9), 4)
-    return change(mark, digits=digits) if mark else "0"
+def _tick(at: float, unit: Unit) -> str:
+    if not at:
+        return "0"
+    if unit == "own":
+        return mark(at)
+    return f"{mark(100 * at)}%" if unit == "percent" else mark(100 * at)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ltexpo.columns import Columns
-from ltexpo.report.figures import frontier_figure
 from ltexpo.report.gather import IN_TAIL, Facts
+from ltexpo.report.list_figures import frontier_figure
 from ltexpo.report.markup import Html, html, row, table
 from ltexpo.report.words import below, number, percent
 

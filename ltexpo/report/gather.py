@@ -15,6 +15,7 @@ from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_json, read_metada
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import attention_weights
+from ltexpo.report.tested import VALIDITY, Tested
 
 RANKINGS_FILE = Path("rankings/rankings.parquet")
 CONTROL_FILE = Path("rankings/control.parquet")
@@ -26,8 +27,8 @@ METRICS_FILE = Path("evaluation/metrics.parquet")
 METRICS_FACTS_FILE = Path("evaluation/metrics.json")
 FRONTIER_FILE = Path("frontier/frontier.parquet")
 FRONTIER_FACTS_FILE = Path("frontier/frontier.json")
-EXPERIMENT_FILE = Path("experiment/experiment.parquet")
-EXPERIMENT_FACTS_FILE = Path("experiment/experiment.json")
+EXPERIMENT_FOLDER = Path("experiment")
+OFF_POLICY_FILE = Path("ope/ope.json")
 
 IN_TAIL = "in_tail"
 """Column of `Facts.control` and `Facts.rankings`: the row's product is not in the head."""
@@ -57,9 +58,9 @@ class Facts:
     """share, clicks, upper_bound, loss, loss_low, loss_high, feasible, [price, score_low, score_high]: what every tail
     share would cost."""
     frontier_facts: Mapping[str, Any]
-    experiment: pd.DataFrame | None
-    """metric, control, treatment, difference, low, high, relative, relative_low, relative_high, p_value."""
-    experiment_facts: Mapping[str, Any]
+    experiment: Tested | None
+    off_policy: Mapping[str, Any]
+    """What ope.json holds: the estimators' answers."""
     evaluation: pd.DataFrame | None
     """arm, metric, k, tier, value, low, high, n."""
     evaluation_facts: Mapping[str, Any]
@@ -105,8 +106,8 @@ def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None)
             run / FRONTIER_FILE, ("share", "clicks", "upper_bound", "loss", "loss_low", "loss_high", "feasible")
         ),
         frontier_facts=_json(run / FRONTIER_FACTS_FILE),
-        experiment=_frame(run / EXPERIMENT_FILE, ("metric", "control", "treatment", "relative", "relative_low")),
-        experiment_facts=_json(run / EXPERIMENT_FACTS_FILE),
+        experiment=_tested(run / EXPERIMENT_FOLDER),
+        off_policy=_json(run / OFF_POLICY_FILE),
         evaluation=_frame(run / METRICS_FILE, ("arm", "metric", "k", "tier", "value", "low", "high")),
         evaluation_facts=_json(run / METRICS_FACTS_FILE),
         candidates_facts=_json(run / CANDIDATES_FACTS_FILE),
@@ -154,6 +155,24 @@ def _refuse_other_requests(control: pd.DataFrame, rankings: pd.DataFrame, run: P
             f"{run / RANKINGS_FILE}: holds {len(after - before)} requests that control.parquet lacks and lacks "
             f"{len(before - after)} of its requests. Re-rank the same candidates for both."
         )
+
+
+def _tested(folder: Path) -> Tested | None:
+    """The simulated test; None where there is none, `TableError` where a part of it is missing."""
+    effects = _frame(
+        folder / "experiment.parquet", ("arm", "reading", "by", "segment", "metric", "control", "difference", "p_holm")
+    )
+    if effects is None:
+        return None
+    looks = _frame(folder / "looks.parquet", ("arm", "metric", "day", "difference", "low", "high", "fixed_low"))
+    days = _frame(folder / "days.parquet", ("arm", "day", "users", "active", "stay", "visits", "clicks"))
+    items = _frame(folder / "items.parquet", ("arm", "item_id", "exposure"))
+    if looks is None or days is None or items is None:
+        raise TableError(f"{folder}: lacks looks.parquet, days.parquet or items.parquet. Run 'ltexpo simulate' again.")
+    if effects.empty:
+        raise TableError(f"{folder / 'experiment.parquet'}: holds no effect. Run 'ltexpo simulate' again.")
+    return Tested(effects, looks, days, items, _frame(folder / "validity.parquet", VALIDITY),
+                  _json(folder / "experiment.json"))
 
 
 def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:

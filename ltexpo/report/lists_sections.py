@@ -1,4 +1,4 @@
-"""Facts → the sections on the A/B test, on exposure, and on the products that gained."""
+"""Facts → the sections on exposure and on the products that gained."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,46 +8,18 @@ import numpy as np
 
 from ltexpo.columns import Columns
 from ltexpo.report.changes import by_rank, by_tier, gini_change, lorenz_curves
-from ltexpo.report.figures import lorenz_figure, lorenz_start, rank_figure
-from ltexpo.report.forest import forest_table
 from ltexpo.report.gainers import Displaced, Gainer, top_gainers
 from ltexpo.report.gather import Facts
+from ltexpo.report.list_figures import rank_figure
+from ltexpo.report.lorenz_figure import lorenz_figure, lorenz_start
 from ltexpo.report.markup import Html, html, join, row, table
 from ltexpo.report.pictures import picture
-from ltexpo.report.words import NONE, change, count, number, percent, plural, points
+from ltexpo.report.words import NONE, count, number, percent, plural, points
 
 Item = Mapping[Any, Any]
 """One row of items."""
 SIDE, SMALL_SIDE = 128, 80
 """Longest side in pixels of a gainer's picture and of a displaced product's."""
-
-
-def experiment_section(facts: Facts) -> Html:
-    """The simulated A/B test, or how to get one."""
-    if facts.experiment is None:
-        return html(
-            '<p class="missing">No A/B test was simulated in this run. Where the users’ preferences are known (a made '
-            "shop), <code>ltexpo simulate</code> adds it; on real logs it needs an environment fitted on them.</p>"
-        )
-    told = facts.experiment_facts
-    users, visits = told.get("users") or {}, told.get("visits") or {}
-    size = ""
-    if users and visits:
-        size = (
-            f"{count(users.get('control', 0))} users with {count(visits.get('control', 0))} visits saw the old lists, "
-            f"{count(users.get('treatment', 0))} users with {count(visits.get('treatment', 0))} visits the new ones. "
-        )
-    implied = told.get("expected_relative_clicks")
-    truth = (
-        f" Computed without chance from the known preferences of all users, the change of clicks is "
-        f"{change(implied, digits=2)}."
-        if isinstance(implied, int | float) else ""
-    )
-    return html(
-        "<p>{size}Clicks come from the users’ known preferences, never from the scores that ordered the lists. "
-        "An interval that keeps clear of zero is drawn solid, one that touches it hollow.{truth}</p>{table}",
-        size=size, truth=truth, table=forest_table(facts.experiment, level=float(told.get("level", 0.95))),
-    )
 
 
 def exposure_section(facts: Facts) -> Html:
@@ -84,7 +56,9 @@ def exposure_section(facts: Facts) -> Html:
     return html(
         '<div class="figures">{lorenz}{by_rank}</div>{tiers}<details><summary>Tail share by rank as a table</summary>'
         "{ranks}</details>",
-        lorenz=_figure("How evenly exposure is spread", lorenz_figure(before, after), lorenz_text, diagonal=True),
+        lorenz=_figure("How evenly exposure is spread", lorenz_figure(
+            (before, after), title="Lorenz curve of exposure before and after re-ranking"
+        ), lorenz_text, diagonal=True),
         by_rank=_figure("Where in the lists the tail stands", rank_figure(ranks), rank_text),
         tiers=_tier_table(facts),
         ranks=table("Share of slots that show the tail", ["rank", "before", "after", "difference"], rank_rows),

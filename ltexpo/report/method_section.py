@@ -40,7 +40,8 @@ def method_section(facts: Facts, settings: ReportSettings) -> Html:
     versions += [(package, metadata.version(package)) for package in ("numpy", "pandas", "pyarrow", "scipy")]
     stages = [
         ("Candidates", facts.candidates_facts), ("Re-ranking (certificate)", facts.certificate),
-        ("Evaluation", facts.evaluation_facts), ("Simulated A/B test", facts.experiment_facts),
+        ("Evaluation", facts.evaluation_facts),
+        ("Simulated A/B test", facts.experiment.facts if facts.experiment else {}),
     ]
     recorded = join(
         html('<h3>{name}</h3><dl class="pairs">{held}</dl>', name=name, held=pairs(_flat(figures)))

@@ -4,10 +4,11 @@ from importlib import resources
 
 from ltexpo import __version__
 from ltexpo.report.accuracy_section import accuracy_section
+from ltexpo.report.experiment_section import experiment_section
 from ltexpo.report.gather import Facts
 from ltexpo.report.goals_section import goals_section
 from ltexpo.report.health_section import health_section
-from ltexpo.report.lists_sections import experiment_section, exposure_section, products_section
+from ltexpo.report.lists_sections import exposure_section, products_section
 from ltexpo.report.markup import Html, html, join
 from ltexpo.report.method_section import method_section
 from ltexpo.report.settings import ReportSettings

@@ -10,20 +10,10 @@ from ltexpo.report.changes import Change, expected_clicks, products_shown, tail_
 from ltexpo.report.gather import Facts
 from ltexpo.report.goals_section import asked
 from ltexpo.report.markup import Html, html, join
-from ltexpo.report.words import (
-    change,
-    changes_to,
-    count,
-    digits_for,
-    number,
-    percent,
-    plural,
-    points,
-    points_to,
-)
-
-CLICKS = "clicks per visit"
-"""The experiment's metric that the verdict speaks of."""
+from ltexpo.report.shifts import shift_of
+from ltexpo.report.tested import CLICKS
+from ltexpo.report.tested_words import tested_words
+from ltexpo.report.words import change, changes_to, count, digits_for, number, percent, points, points_to
 
 
 @dataclass(frozen=True)
@@ -34,17 +24,15 @@ class Summary:
     clicks: Change | None
     shown: Change
     simulated: Mapping[Any, Any] | None
-    """The experiment's row of clicks per visit."""
+    """The experiment's row of clicks per visit, of the reading that says most."""
     level: float
     users: int
 
 
 def summarise(facts: Facts, *, level: float) -> Summary:
     """Work out the headline changes once."""
-    simulated = None
-    if facts.experiment is not None:
-        rows = facts.experiment[facts.experiment["metric"] == CLICKS].to_dict("records")
-        simulated = rows[0] if rows else None
+    tested = facts.experiment
+    simulated = None if tested is None else tested.row(tested.lead, tested.best, CLICKS)
     return Summary(
         tail_share(facts, level=level), expected_clicks(facts, level=level), products_shown(facts), simulated, level,
         user_count(facts),
@@ -54,7 +42,8 @@ def summarise(facts: Facts, *, level: float) -> Summary:
 def verdict(facts: Facts, summary: Summary) -> Html:
     """One paragraph: what was asked, what it gave, what it costs, how sure that is."""
     sentences = [
-        asked(facts.certificate), _gave(facts, summary), _costs(summary), _tested(facts, summary), _held_out(facts),
+        asked(facts.certificate), _gave(facts, summary), _costs(summary), tested_words(facts.experiment),
+        _held_out(facts),
     ]
     lead = join((sentence for sentence in sentences if sentence), " ")
     proof = _proof(facts.certificate)
@@ -83,15 +72,13 @@ def headline(facts: Facts, summary: Summary) -> Html:
         "Products shown at least once", count(shown.before), count(shown.after), change(shown.relative),
         f"of {count(len(facts.dataset.items))} in the catalogue; counted, so without an interval",
     ))
-    if simulated is None:
+    if simulated is None or facts.experiment is None:
         cards.append(_recall_card(facts) or _unknown_card("Clicks per visit, simulated", "no A/B test was simulated"))
     else:
-        digits = digits_for(*(simulated[column] for column in ("relative", "relative_low", "relative_high")))
+        shift = shift_of(simulated)
         cards.append(_card(
-            "Clicks per visit, simulated", number(simulated["control"]), number(simulated["treatment"]),
-            change(simulated["relative"], digits=digits),
-            f"{percent(_test_level(facts), digits=0)} interval "
-            f"{changes_to(simulated['relative_low'], simulated['relative_high'], digits=digits)}",
+            "Clicks per visit, simulated", number(simulated["control"]), number(simulated["treatment"]), shift.told,
+            f"{percent(facts.experiment.level, digits=0)} interval {shift.interval}",
         ))
     return html('<ul class="cards">{cards}</ul>', cards=join(cards))
 
@@ -156,51 +143,6 @@ def _costs(summary: Summary) -> Html:
     )
 
 
-def _tested(facts: Facts, summary: Summary) -> Html:
-    row = summary.simulated
-    if row is None:
-        return html("No A/B test was simulated, so what users would do rests on those scores alone.")
-    if not np.isfinite([row["relative"], row["relative_low"], row["relative_high"]]).all():
-        return html("The simulated A/B test saw too few clicks to compare its arms.")
-    low, high = row["relative_low"], row["relative_high"]
-    digits = digits_for(row["relative"], low, high)
-    if high < 0:
-        judgement = "a loss that is more than chance"
-    elif low > 0:
-        judgement = "a gain that is more than chance"
-    else:
-        judgement = (
-            f"which cannot be told from no change; the test rules out a loss beyond {percent(-low, digits=digits)}"
-        )
-    days = facts.experiment_facts.get("days")
-    users = facts.experiment_facts.get("users")
-    size = f" of {plural(days, 'day')}" if isinstance(days, int) else ""
-    size += f" with {count(sum(users.values()))} users" if isinstance(users, dict) else ""
-    return html(
-        "In a simulated A/B test{size}, clicks per visit changed by <b>{change}</b> ({level} interval {interval}), "
-        "{judgement}.{worse}",
-        worse=_worse(facts), size=size, change=change(row["relative"], digits=digits),
-        level=percent(_test_level(facts), digits=0), interval=changes_to(low, high, digits=digits), judgement=judgement,
-    )
-
-
-def _worse(facts: Facts) -> str:
-    """The other measures that got worse beyond chance, and the exact cost in clicks where the truth is known."""
-    table = facts.experiment
-    if table is None:
-        return ""
-    worse = table[(table["relative_high"] < 0) & (table["metric"] != CLICKS)]
-    told = [
-        f"{row['metric']} ({change(row['relative'])}; {changes_to(row['relative_low'], row['relative_high'])})"
-        for row in worse.to_dict("records")
-    ]
-    text = f" Beyond chance also fell: {', '.join(told)}." if told else ""
-    exact = facts.experiment_facts.get("expected_relative_clicks")
-    if isinstance(exact, float):
-        text += f" Computed from the users’ true preferences, without chance, clicks change by {change(exact)}."
-    return text
-
-
 def _held_out(facts: Facts) -> Html:
     """What recall on the held-out period says, where it was measured."""
     recall = _recall(facts)
@@ -245,7 +187,3 @@ def _proof(certificate: Mapping[str, Any]) -> Html | None:
         "The certificate bounds the price: by the ranker’s scores, no other lists that meet the goals under the same "
         "guardrails keep more than {room} more expected clicks.", room=percent(room, digits=2),
     )
-
-
-def _test_level(facts: Facts) -> float:
-    return float(facts.experiment_facts.get("level", 0.95))

@@ -4,8 +4,8 @@ import pytest
 
 from ltexpo.metrics.intervals import Ratio
 from ltexpo.report.changes import paired_change
-from ltexpo.report.figures import lorenz_start, ticks
-from ltexpo.report.forest import forest_table
+from ltexpo.report.drawing import ticks
+from ltexpo.report.lorenz_figure import lorenz_start
 from ltexpo.report.markup import Html, escape, html, join
 from ltexpo.report.words import change, digits_for, number, percent, plural, points
 
@@ -66,15 +66,3 @@ def test_lorenz_axis_starts_where_something_is_held() -> None:
     assert lorenz_start(flat, flat) == pytest.approx(0.6)
     assert lorenz_start(steep, steep) == pytest.approx(0.99)
     assert lorenz_start(flat, equal) == 0.0
-
-
-def test_forest_marks_intervals_that_keep_clear_of_zero() -> None:
-    metrics = pd.DataFrame({
-        "metric": ["tail clicks", "clicks", "purchases"], "control": [1.0, 1.0, 0.0], "treatment": [2.0, 1.0, 0.0],
-        "relative": [1.0, 0.0, np.nan], "relative_low": [0.5, -0.1, np.nan], "relative_high": [1.5, 0.1, np.nan],
-    })
-    drawn = forest_table(metrics, level=0.95)
-    assert drawn.count("track sure") == 1
-    assert drawn.count("track unsure") == 1
-    assert "nothing to compare" in drawn
-    assert drawn.index("What the tail gets") < drawn.index("tail clicks") < drawn.index("What it does")

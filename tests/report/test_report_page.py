@@ -111,7 +111,7 @@ def test_states_what_the_tables_hold(made: tuple[str, Page], made_run: Path) -> 
     shown = [read_frame(made_run / "rankings" / f"{name}.parquet")[Columns.Item].nunique()
              for name in ("control", "rankings")]
     assert f"before {shown[0]} → after {shown[1]}" in text
-    assert "cannot be told from no change; the test rules out a loss beyond 1.10%" in text
+    assert "cannot be told from no change; it rules out a loss beyond 1.10%" in text
     assert "left out: returned goods: 12" in text
     assert "1 cannot be read, the first of them that of product p040" in text
     assert "is the certificate’s" in text
@@ -191,7 +191,7 @@ def test_unknown_products_are_refused(own_run: Path) -> None:
 
 def test_a_broken_experiment_is_refused(own_run: Path) -> None:
     write_frame(pd.DataFrame({"metric": ["clicks"]}), own_run / "experiment" / "experiment.parquet")
-    with pytest.raises(ColumnError, match="lacks 'control'"):
+    with pytest.raises(ColumnError, match="lacks 'arm'"):
         page_of(own_run)
 
 

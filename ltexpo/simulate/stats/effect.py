@@ -13,6 +13,8 @@ from ltexpo.metrics.intervals import Ratio
 
 Array = npt.NDArray[np.float64]
 UNKNOWN = float("nan")
+GREATEST_RELATIVE = 10.0
+"""Above a tenfold gain a percentage says that there was next to nothing before, and no more."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,14 @@ class Effect:
         if np.isnan(self.error):
             return f"{line}; {self.note}"
         line += f" ({self.low:+.3g} to {self.high:+.3g})"
-        if np.isfinite(self.relative):
+        if self.tells_relative:
             line += f", {self.relative:+.2%} ({self.relative_low:+.2%} to {self.relative_high:+.2%})"
         return f"{line}, p = {self.p_value:.3g}" + (f"; {self.note}" if self.note else "")
+
+    @property
+    def tells_relative(self) -> bool:
+        """Whether the change is best told relative to the control, see `tells_relative`."""
+        return tells_relative(self.relative, self.relative_low, self.relative_high)
 
     @property
     def covariance(self) -> float:
@@ -72,6 +79,11 @@ class Spread:
     control: float
     covariance: float
     freedom: float
+
+
+def tells_relative(relative: float, low: float, high: float) -> bool:
+    """Whether a relative change with its bounds says more than the difference: the control is not next to 0."""
+    return bool(np.isfinite([relative, low, high]).all()) and abs(relative) <= GREATEST_RELATIVE
 
 
 def compare(

@@ -71,8 +71,9 @@ def power(
     freedom = np.maximum(n - 2, 1)
     quantile = stdtrit(freedom, 0.5 + level / 2)
     shift = np.abs(effect) / error
-    # The noncentral t underflows to NaN where the power is 1 to all digits.
-    found: Array = np.where(shift > 37, 1.0, nct.sf(quantile, freedom, shift) + nct.cdf(-quantile, freedom, shift))
+    # The noncentral t underflows to NaN: far out on the wrong side to a chance of 0, and where the power is 1.
+    wrong_side = np.nan_to_num(nct.cdf(-quantile, freedom, shift))
+    found: Array = np.where(shift > 37, 1.0, nct.sf(quantile, freedom, shift) + wrong_side)
     return found
 
 

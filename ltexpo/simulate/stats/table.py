@@ -1,6 +1,6 @@
 """Totals of every user in two arms → each metric's effect, overall and by segment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -33,20 +33,34 @@ class Effects:
     def __str__(self) -> str:
         names = self.segments or ("",) * len(self.effects)
         labels = [f"{name} {effect.metric}".strip() for name, effect in zip(names, self.effects, strict=True)]
-        wide = max(map(len, labels), default=0)
-        lines = [f"{'':<{wide}}{'control':>11}{'treatment':>11}{'change':>9}   interval of the change        p"]
-        for label, effect in zip(labels, self.effects, strict=True):
-            if not np.isfinite(effect.difference):
-                lines.append(f"{label:<{wide}}  cannot say: {effect.note}")
-                continue
-            if np.isfinite(effect.relative):
-                bounds = f"{effect.relative_low:+.2%} to {effect.relative_high:+.2%}"
-                change = f"{effect.relative:>+9.2%}   {bounds:<22}"
-            else:
-                change = f"{effect.difference:>+9.3g}   {f'{effect.low:+.3g} to {effect.high:+.3g}':<22}"
-            values = f"{effect.control:>11.4g}{effect.treatment:>11.4g}"
-            lines.append(f"{label:<{wide}}{values}{change}{effect.p_value:>9.3g}")
+        cells = [("", "control", "treatment", "change", "interval of the change", "p")]
+        cells += [(label, *_cells(effect)) for label, effect in zip(labels, self.effects, strict=True)]
+        wide = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [_line(cells[0], wide)]
+        for effect, row in zip(self.effects, cells[1:], strict=True):
+            known = np.isfinite(effect.difference)
+            lines.append(_line(row, wide) if known else f"{row[0]:<{wide[0]}}  cannot say: {effect.note}")
         return "\n".join(lines)
+
+
+def _cells(effect: Effect) -> tuple[str, str, str, str, str]:
+    """Control, treatment, change, interval, p; the change is relative where the control is not next to 0."""
+    if not np.isfinite(effect.difference):
+        return "", "", "", "", ""
+    if effect.tells_relative:
+        change, bounds = f"{effect.relative:+.2%}", f"{effect.relative_low:+.2%} to {effect.relative_high:+.2%}"
+    else:
+        change, bounds = f"{effect.difference:+.3g}", f"{effect.low:+.3g} to {effect.high:+.3g}"
+    return f"{effect.control:.4g}", f"{effect.treatment:.4g}", change, bounds, f"{effect.p_value:.3g}"
+
+
+def _line(cells: Sequence[str], wide: Sequence[int]) -> str:
+    """Words to the left, numbers to the right, intervals in a column of their own."""
+    label, control, treatment, change, bounds, p_value = (
+        f"{cell:<{width}}" if place in (0, 4) else f"{cell:>{width}}"
+        for place, (cell, width) in enumerate(zip(cells, wide, strict=True))
+    )
+    return f"{label}  {control}  {treatment}  {change}   {bounds}   {p_value}"
 
 
 def compare_totals(

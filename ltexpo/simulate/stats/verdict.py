@@ -77,7 +77,7 @@ def _proven(primary: Effect, sign: int) -> int:
 def _summary(effect: Effect) -> str:
     if not np.isfinite(effect.difference):
         return f"{effect.metric} ({effect.note})"
-    if np.isfinite(effect.relative):
+    if effect.tells_relative:
         return f"{effect.metric} ({effect.relative:+.2%}, {effect.relative_low:+.2%} to {effect.relative_high:+.2%})"
     return f"{effect.metric} ({effect.difference:+.3g}, {effect.low:+.3g} to {effect.high:+.3g})"
 

@@ -293,6 +293,11 @@ def relative(plain: People, treated: People, runs: int, users: int) -> None:
             for _ in range(runs):
                 one = both(metric, treated, plain, draw(rng, size))
                 bounds["fieller"].append((one.relative_low, one.relative_high))
+                # Without a single purchase among the control's users no relative effect has bounds.
+                if not (one.control > 0 and one.treatment > 0):
+                    bounds["log"].append((np.nan, np.nan))
+                    bounds["linear"].append((np.nan, np.nan))
+                    continue
                 ratio = one.treatment / one.control
                 spread = np.hypot(one.control_error / one.control, one.treatment_error / one.treatment)
                 bounds["log"].append((ratio * np.exp(-1.96 * spread) - 1, ratio * np.exp(1.96 * spread) - 1))

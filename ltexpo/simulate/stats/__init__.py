@@ -1,10 +1,11 @@
 """Totals by user → effects, intervals that hold, and a verdict."""
 
-from ltexpo.simulate.stats.adjust import cupac, cuped, linearised, post_stratify
+from ltexpo.simulate.stats.adjust import cuped, linearised, post_stratify
 from ltexpo.simulate.stats.bootstrap import compare_bootstrap
 from ltexpo.simulate.stats.cap import Cap
 from ltexpo.simulate.stats.clusters import compare_two_way
 from ltexpo.simulate.stats.coverage import compare_coverage
+from ltexpo.simulate.stats.cupac import cupac
 from ltexpo.simulate.stats.effect import Effect, compare
 from ltexpo.simulate.stats.guardrail import Guardrail, guard
 from ltexpo.simulate.stats.multiple import benjamini_hochberg, holm

@@ -64,10 +64,9 @@ def _reassigned(users: Array, treated: int, runs: int, rng: np.random.Generator)
     drawn = []
     for start in range(0, runs, batch):
         worlds = min(batch, runs - start)
-        inside = np.zeros((worlds, n))
-        for world in range(worlds):
-            inside[world, rng.permutation(n)[:treated]] = 1
-        one = inside @ sums
+        # The users with the least of random keys: a permutation each world, at a fourth of its time.
+        keys = rng.random((worlds, n))
+        one = (keys < np.partition(keys, treated, axis=1)[:, treated, None]).astype(np.float64) @ sums
         in_treatment = _ratio_and_variance(one, treated)
         in_control = _ratio_and_variance(total - one, n - treated)
         # Arms that the draw leaves without any variation tell of no difference.

@@ -73,7 +73,8 @@ class FittedEnvironment:
     ) -> "FittedEnvironment":
         """Events before `settings.since` are only counted (tastes, popularity); those from then on are predicted.
 
-        `draw`: see `fit_attraction`; for logs with impressions. Raises `TableError` where there are none, or all ended alike.
+        `draw`: see `fit_attraction`; for logs with impressions. Raises `TableError` where there are none, or all ended
+        alike.
         """
         generator = np.random.default_rng(rng)
         earlier, now = split(events, settings)

@@ -35,7 +35,7 @@ def fit_logistic(
     blocks: Sequence[Csr], clicked: npt.NDArray[np.bool_], penalties: Sequence[float],
     *, rank: npt.NDArray[np.int64] | None = None, depth: int = 1, center: Floats | None = None,
 ) -> Logistic:
-    """Maximise Σ_n log P(c_n) − ½ Σ_b penalties_b ‖weights_b − center_b‖², where P(c_n = 1) = examination_rank(n) · σ(z_n).
+    """Maximise Σ_n log P(c_n) − ½ Σ_b penalties_b ‖weights_b − center_b‖², P(c_n = 1) = examination_rank(n) · σ(z_n).
 
     blocks: sparse (n, D_b), the first a column of ones. clicked: (n,). rank: (n,) from 1 to `depth`; without it all
     was examined. Examination and attraction are fitted together (position-based model: Richardson et al. 2007); the

@@ -6,6 +6,7 @@ from ltexpo.metrics.inequality import lorenz
 from ltexpo.report.arms_figure import arms_figure
 from ltexpo.report.days_figure import days_figure
 from ltexpo.report.decision import decision_part
+from ltexpo.report.designs_part import designs_part
 from ltexpo.report.drawing import arm_class
 from ltexpo.report.gather import Facts
 from ltexpo.report.lorenz_figure import lorenz_figure, lorenz_start
@@ -14,6 +15,7 @@ from ltexpo.report.metrics_table import metrics_table
 from ltexpo.report.off_policy_part import off_policy_part
 from ltexpo.report.power_part import power_part
 from ltexpo.report.segments_part import segments_part
+from ltexpo.report.shifts import is_share
 from ltexpo.report.tested import CLICKS, CONTROL, Tested
 from ltexpo.report.validity_part import validity_part
 from ltexpo.report.words import percent, plural
@@ -44,9 +46,9 @@ def experiment_section(facts: Facts) -> Html:
     )
     return html(
         "{decisions}{world}<p>An interval that keeps clear of zero is drawn solid and its change bold; one that "
-        "touches zero is hollow.</p>{details}{arms}{validity}{log}",
+        "touches zero is hollow.</p>{details}{arms}{designs}{validity}{log}",
         decisions=decisions, world=world_part(tested), details=details, arms=_arms(tested),
-        validity=validity_part(tested), log=log,
+        designs=designs_part(tested), validity=validity_part(tested), log=log,
     )
 
 
@@ -64,7 +66,7 @@ def _days(tested: Tested, arm: str) -> Html:
         control = float(effect["control"] if effect else looks["control"].iloc[-1])
         margin = -margins[metric] * abs(control) if metric in margins else None
         drawn = days_figure(
-            looks, title=f"Difference in {metric}, day by day", share="share" in metric,
+            looks, title=f"Difference in {metric}, day by day", share=is_share(metric),
             effect=None if effect is None else effect["difference"], margin=margin,
         )
         if drawn:

@@ -15,7 +15,7 @@ from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_json, read_metada
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import attention_weights
-from ltexpo.report.tested import VALIDITY, Tested
+from ltexpo.report.tested import Tested
 
 RANKINGS_FILE = Path("rankings/rankings.parquet")
 CONTROL_FILE = Path("rankings/control.parquet")
@@ -171,8 +171,13 @@ def _tested(folder: Path) -> Tested | None:
         raise TableError(f"{folder}: lacks looks.parquet, days.parquet or items.parquet. Run 'ltexpo simulate' again.")
     if effects.empty:
         raise TableError(f"{folder / 'experiment.parquet'}: holds no effect. Run 'ltexpo simulate' again.")
-    return Tested(effects, looks, days, items, _frame(folder / "validity.parquet", VALIDITY),
-                  _json(folder / "experiment.json"))
+    return Tested(
+        effects, looks, days, items,
+        _frame(folder / "validity.parquet", ("arm", "check", "metric", "asked", "got", "low", "high", "passed")),
+        _frame(folder / "fidelity.parquet", ("what", "by", "group", "predicted", "actual", "low", "high")),
+        _frame(folder / "designs.parquet", ("design", "outcome", "estimate", "low", "high", "total", "factor")),
+        _json(folder / "experiment.json"),
+    )
 
 
 def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:

@@ -9,9 +9,10 @@ from ltexpo.report.markup import Html, escape, html, join
 from ltexpo.report.shifts import shift_of, unit_of, value_of
 from ltexpo.report.tested import Row, Tested
 from ltexpo.report.words import percent
+from ltexpo.simulate.item_readings import COVERAGE, GINI, SELLERS
 from ltexpo.simulate.result import EFFECT, TEST
 
-_GROUPS = (("What the tail gets", True), ("What it does to everything else", False))
+_GROUPS = (("What the tail and the catalogue get", True), ("What it does to everything else", False))
 _READINGS = {EFFECT: "what the lists do", TEST: "what a test would read"}
 
 
@@ -22,7 +23,7 @@ def metrics_table(tested: Tested, arm: str) -> Html:
     metrics = held[readings[0]]["metric"].astype(str)
     blocks = []
     for name, wanted in _GROUPS:
-        chosen = [metric for metric in metrics if ("tail" in metric) == wanted]
+        chosen = [metric for metric in metrics if _of_the_tail(metric) == wanted]
         if chosen:
             rows = [_row(metric, arm, held) for metric in chosen]
             blocks.append(forest_block(name, rows, unit=rows[0].marks[0].shift.unit))
@@ -35,6 +36,10 @@ def metrics_table(tested: Tested, arm: str) -> Html:
         key=join(html('<span class="key {reading}">{name}</span>', reading=reading, name=_READINGS[reading])
                  for reading in readings),
     )
+
+
+def _of_the_tail(metric: str) -> bool:
+    return "tail" in metric or metric in (COVERAGE, GINI, SELLERS)
 
 
 def _row(metric: str, arm: str, held: Mapping[str, pd.DataFrame]) -> ForestRow:

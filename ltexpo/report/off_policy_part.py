@@ -8,6 +8,7 @@ import numpy as np
 from ltexpo.report.markup import Html, html, join, row, table
 from ltexpo.report.tested import CLICKS, Row, Tested
 from ltexpo.report.words import NONE, count, number, percent, plural
+from ltexpo.simulate.ope.diagnostics import CANNOT_SAY, OK
 
 _PER_VISIT = {"click": CLICKS, "purchase": "purchases per visit", "revenue": "revenue per visit"}
 """The reward of a list in the log → the experiment's metric that measures the same."""
@@ -21,26 +22,25 @@ def off_policy_part(told: Mapping[str, Any], tested: Tested | None) -> Html:
     unit = "slot" if told.get("per") == "slot" else "list"
     own = told["on_policy"]
     rows = [
-        row([
-            name.replace("_", " "), *_value(held), _count(held.get("effective_sample_size")),
-            _count(held.get("largest_weight")), str(held["verdict"]),
-        ])
-        for name, held in estimators.items()
+        row([name.replace("_", " "), number(held["value"]), _range(held), _count(held.get("effective_sample_size")),
+             _count(held.get("largest_weight"))])
+        for name, held in estimators.items() if held["verdict"] == OK
     ]
-    columns = ["estimator", "value", "interval", "effective sample size", "largest weight", "verdict"]
-    first = [row(["the log’s own lists", number(own["value"]), _range(own), NONE, NONE, NONE])]
+    columns = ["estimator", "value", "interval", "effective sample size", "largest weight"]
+    first = [row(["the log’s own lists", number(own["value"]), _range(own), NONE, NONE])]
     simulated = _simulated(told, tested)
     if simulated is not None and tested is not None:
         spread = {"low": simulated[1], "high": simulated[2]}
-        first.append(row([f"simulated ({tested.lead})", number(simulated[0]), _range(spread), NONE, NONE, NONE]))
+        first.append(row([f"simulated ({tested.lead})", number(simulated[0]), _range(spread), NONE, NONE]))
     return html(
         "<h3>What the log alone says</h3><p>{reward} per {unit} that the judged lists would have had, worked out from "
         "{n} of the log by weighing what happens to have been shown as they would show it. No model of users stands "
-        "behind it, so it can contradict the simulation.</p>{warning}{table}",
+        "behind it, so it can contradict the simulation.</p>{warning}{table}{refused}",
         reward=str(told.get("reward", "reward")).capitalize() + "s" * (told.get("reward") != "revenue"), unit=unit,
         n=plural(told.get("requests", 0), unit), warning=_warning(told, simulated),
         table=table(f"Value per {unit}, {percent(told.get('level', 0.95), digits=0)} intervals", columns,
                     [*first, *rows]),
+        refused=_refused(estimators),
     )
 
 
@@ -50,7 +50,7 @@ def apart(told: Mapping[str, Any], simulated: tuple[float, float, float]) -> lis
     value, low, high = simulated
     return [
         name for name, held in (told.get("estimators") or {}).items()
-        if held["verdict"] == "ok"
+        if held["verdict"] == OK
         and abs(held["value"] - value) > np.hypot((high - low) / 2, (held["high"] - held["low"]) / 2)
     ]
 
@@ -68,7 +68,7 @@ def _simulated(told: Mapping[str, Any], tested: Tested | None) -> tuple[float, f
 
 
 def _warning(told: Mapping[str, Any], simulated: tuple[float, float, float] | None) -> Html:
-    saying = [name for name, held in told["estimators"].items() if held["verdict"] == "ok"]
+    saying = [name for name, held in told["estimators"].items() if held["verdict"] == OK]
     if not saying:
         return html('<p class="warning">No estimator can say: the log shows too little of what these lists would show.'
                     "</p>")
@@ -85,9 +85,17 @@ def _warning(told: Mapping[str, Any], simulated: tuple[float, float, float] | No
     )
 
 
-def _value(held: Mapping[str, Any]) -> tuple[str, str]:
-    value = held.get("value")
-    return (NONE, NONE) if value is None or not np.isfinite(value) else (number(value), _range(held))
+def _refused(estimators: Mapping[str, Mapping[str, Any]]) -> Html:
+    """Who cannot say, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, held in estimators.items():
+        if held["verdict"] != OK:
+            reasons.setdefault(str(held["verdict"]).removeprefix(f"{CANNOT_SAY}: "), []).append(name.replace("_", " "))
+    lines = join(
+        html("<li><b>{names}</b>: {reason}</li>", names=", ".join(names), reason=reason)
+        for reason, names in reasons.items()
+    )
+    return html("<p>These cannot say:</p><ul>{lines}</ul>", lines=lines) if reasons else Html("")
 
 
 def _range(held: Mapping[str, Any]) -> str:

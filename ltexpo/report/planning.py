@@ -57,7 +57,9 @@ def to_see(metric: str, best: Row, test: Row, level: float) -> Planned | None:
 def to_settle(metric: str, margin: float, best: Row, test: Row, level: float) -> Planned | None:
     """Whether the metric loses more or less than its margin: treatment − (1 − margin) · control against 0."""
     kept = 1 - margin
-    error = float(np.hypot(test["treatment_error"], kept * test["control_error"]))
+    covariance = (test["control_error"] ** 2 + test["treatment_error"] ** 2 - test["error"] ** 2) / 2
+    variance = test["treatment_error"] ** 2 + (kept * test["control_error"]) ** 2 - 2 * kept * covariance
+    error = float(np.sqrt(max(variance, 0.0)))
     return _planned(metric, best["treatment"] - kept * best["control"], error, test, level)
 
 

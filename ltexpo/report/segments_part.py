@@ -59,7 +59,7 @@ def _forest(tested: Tested, arm: str, metric: str, small: pd.DataFrame) -> Html:
         rows = tested.rows(arm, tested.best, by)
         chosen = [row for row in rows[rows["metric"] == name].to_dict("records") if (by, row["segment"]) not in tiny]
         if chosen:
-            blocks.append(_block(by, _ordered(by, chosen), 1 - tested.level))
+            blocks.append(_block(by, _ordered(by, chosen), alpha=1 - tested.level, twins=tested.best == EFFECT))
     if not blocks:
         return Html("")
     return html(
@@ -70,14 +70,14 @@ def _forest(tested: Tested, arm: str, metric: str, small: pd.DataFrame) -> Html:
     )
 
 
-def _block(by: str, chosen: Sequence[Row], alpha: float) -> Html:
+def _block(by: str, chosen: Sequence[Row], *, alpha: float, twins: bool) -> Html:
+    """`twins`: both arms hold the same users."""
     unit = unit_of(chosen)
     rows = []
     for record in chosen:
         shift = shift_of(record, unit)
         sure = bool(record["p_holm"] < alpha)
-        users = max(record["n_control"], record["n_treatment"]) if "paired" in str(record["method"]) else (
-            record["n_control"] + record["n_treatment"])
+        users = record["n_control"] + (0 if twins else record["n_treatment"])
         held = "all" if by == ITEM_TIER else count(users)
         cells = [("users", html("<span>{held}</span>", held=held)), ("change", told(shift, strong=sure))]
         name = _names(by).get(str(record["segment"]), str(record["segment"]))

@@ -8,10 +8,12 @@ import numpy as np
 
 from ltexpo.report.tested import Row
 from ltexpo.report.words import NONE, change, changes_to, digits_for, number, percent, points, points_to, signed
+from ltexpo.simulate.item_readings import COVERAGE, GINI, SELLERS
 from ltexpo.simulate.stats.effect import tells_relative
 
 Unit = Literal["points", "percent", "own"]
-_RATES = ("share", "rate", "retention", "conversion")
+_SHARES = ("share of", COVERAGE, SELLERS)
+_RATES = (*_SHARES, "rate", "retention", "conversion")
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,10 @@ def shift_of(row: Row, unit: Unit | None = None) -> Shift:
 def unit_of(rows: Iterable[Row]) -> Unit:
     """The unit for several effects on one metric: points for shares; percent, but not of next to nothing."""
     held = list(rows)
-    if all("share" in str(row["metric"]) for row in held):
+    if all(is_share(str(row["metric"])) for row in held):
         return "points"
+    if all(row["metric"] == GINI for row in held):
+        return "own"
     asked = [row for row in held if np.isfinite(row["difference"])]
     relative = all(tells_relative(row["relative"], row["relative_low"], row["relative_high"]) for row in asked)
     if relative:
@@ -79,9 +83,14 @@ def unit_of(rows: Iterable[Row]) -> Unit:
     return "points" if all(is_rate(str(row["metric"])) for row in held) else "own"
 
 
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of a whole, whose change is a difference in points."""
+    return any(words in metric for words in _SHARES)
+
+
 def is_rate(metric: str) -> bool:
     """Whether a metric's values are written as percentages."""
-    return any(word in metric for word in _RATES)
+    return any(words in metric for words in _RATES)
 
 
 def value_of(metric: str, value: float) -> str:

@@ -14,9 +14,6 @@ LEAD = "treatment"
 CLICKS = "clicks per visit"
 """The metric that every summary speaks of."""
 
-VALIDITY = ("check", "what", "asked", "got", "low", "high", "runs", "passed")
-"""Columns of `Tested.validity`."""
-
 Row = Mapping[Any, Any]
 """One row of `Tested.effects`."""
 
@@ -34,7 +31,11 @@ class Tested:
     items: pd.DataFrame
     """arm, item_id, tier, impressions, exposure, clicks, purchases."""
     validity: pd.DataFrame | None
-    """check, what, asked, got, low, high, runs, passed: how the statistics themselves were tested."""
+    """arm, check, metric, asked, got, low, high, runs, passed: how the statistics did when they were tried."""
+    fidelity: pd.DataFrame | None
+    """what, by, group, impressions, predicted, actual, difference, low, high: a fitted environment on a later log."""
+    designs: pd.DataFrame | None
+    """design, outcome, estimate, low, high, total, factor, covers: item-side designs."""
     facts: Mapping[str, Any]
     """What experiment.json holds."""
 

@@ -4,9 +4,10 @@ from ltexpo.report.markup import Html, html, join
 from ltexpo.report.shifts import Shift, shift_of
 from ltexpo.report.tested import CLICKS, Tested
 from ltexpo.report.words import count, percent, plural
+from ltexpo.simulate.item_readings import GINI
 
-_SAME = ("click-through rate",)
-"""Falls with clicks per visit, so that naming it too says nothing new."""
+_UNSAID = ("click-through rate", GINI)
+"""Falls with clicks per visit, so that naming it too says nothing new; is better when it falls."""
 
 
 def tested_words(tested: Tested | None) -> Html:
@@ -46,6 +47,7 @@ def _judgement(shift: Shift) -> str:
 def _worse(tested: Tested, arm: str) -> str:
     """The other metrics that fell beyond chance, after Holm's adjustment for their number."""
     rows = tested.rows(arm, tested.best)
-    fell = rows[(rows["p_holm"] < 1 - tested.level) & (rows["difference"] < 0) & ~rows["metric"].isin([CLICKS, *_SAME])]
+    fell = rows[(rows["p_holm"] < 1 - tested.level) & (rows["difference"] < 0)]
+    fell = fell[~fell["metric"].isin([CLICKS, *_UNSAID])]
     told = [f"{row['metric']} ({shift_of(row).told})" for row in fell.to_dict("records")]
     return f" Beyond chance also fell: {', '.join(told)}." if told else ""

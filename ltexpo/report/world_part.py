@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import log
 from typing import Any
 
+from ltexpo.report.fidelity_part import fidelity_part
 from ltexpo.report.markup import Html, html, join, pairs
 from ltexpo.report.tested import Tested
 from ltexpo.report.words import count, number, percent, plural, scalar
@@ -13,8 +14,10 @@ from ltexpo.simulate.result import EFFECT
 
 def world_part(tested: Tested) -> Html:
     """Paragraphs on the clicks' origin and on the size of the test, and the list of assumptions."""
-    return html("<p>{clicks}</p><p>{size}</p>{assumed}", clicks=_clicks(tested.facts), size=_size(tested),
-                assumed=_assumed(tested.facts))
+    return html(
+        "<p>{clicks}</p>{fidelity}<p>{size}</p>{assumed}", clicks=_clicks(tested.facts), fidelity=fidelity_part(tested),
+        size=_size(tested), assumed=_assumed(tested.facts),
+    )
 
 
 def _clicks(facts: Mapping[str, Any]) -> Html:

@@ -109,14 +109,15 @@ class Experiment:
         lists = {name: shown(name, rankings) for name, rankings in first.items()}
         people = People.draw(len(users), settings.behaviour, seed, days=settings.days, activity=activity)
         dealt = deal(seed, len(users), list(shares.values()))
-        past = World.begin(people, catalogue, environment, settings.behaviour, seed, lists[CONTROL])
+        past = World.begin(
+            people, catalogue, environment, settings.behaviour, seed, lists[CONTROL], day=-settings.before_days
+        )
         for _ in range(settings.before_days):
             past.live()
         apart = settings.log == "shared" and settings.retrain_every is not None
         everybody = np.ones(len(users), dtype=np.bool_)
         worlds = {
-            # Another seed than the days before, so that the test's chance is its own.
-            name: past.fork(lists[name], dealt == place if apart else everybody, seed=seed + 1)
+            name: past.fork(lists[name], dealt == place if apart else everybody)
             for place, name in enumerate(arms)
         }
         readout = Readout(settings, users, dealt, past.totals, segments, catalogue, twins=not apart)

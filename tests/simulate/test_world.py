@@ -86,7 +86,7 @@ def test_who_leaves_stays_away_and_bad_lists_make_more_leave():
     everybody = np.ones(N, dtype=bool)
     good, bad = (
         usual.fork(ShownLists.of(rankings, pd.Index(users(N)), usual.catalogue, usual.environment, name="lists"),
-                   everybody, seed=1)
+                   everybody)
         for rankings in (lists("a", "b", users(N)), lists("c", "b", users(N)))
     )
     for _ in range(20):
@@ -106,16 +106,19 @@ def test_new_users_come_on_their_day_and_not_before():
     lived = world(new_users=0.5, days=10)
     new = lived.people.arrives > 0
     assert 0.4 < new.mean() < 0.5
-    early = world(new_users=0.5, days=1)
-    assert early.totals[new, totals.VISITS].sum() == 0
-    assert lived.totals[new, totals.VISITS].sum() > 0
+    late = lived.people.arrives >= 5
+    assert lived.totals[late, totals.VISITS].mean() < 0.5 * lived.totals[~new, totals.VISITS].mean()
+    assert lived.totals[lived.people.arrives == 9, totals.ACTIVE].max() == 1
+    before = World.begin(lived.people, lived.catalogue, lived.environment, lived.settings, 1, lived.lists, day=-3)
+    before.live()
+    assert before.totals[new].sum() == 0 and before.totals[~new].sum() > 0
 
 
 def test_novelty_lifts_what_the_control_did_not_show_and_fades():
     control = world(days=0, novelty=1.0, novelty_half_life=1.0, n=20_000)
     fresh = ShownLists.of(lists("a", "c", users(20_000)), pd.Index(users(20_000)), control.catalogue,
                           control.environment, name="lists")
-    treated = control.fork(fresh, np.ones(20_000, dtype=bool), seed=2)
+    treated = control.fork(fresh, np.ones(20_000, dtype=bool))
     rates = []
     for _ in range(5):
         before = treated.counts()

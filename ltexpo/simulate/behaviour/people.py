@@ -14,6 +14,8 @@ Floats = npt.NDArray[np.float64]
 
 _WITHOUT_LOG = 0.5
 """Visits a day."""
+_ALWAYS = -(2**31)
+"""The first day of those who were there before."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class People:
     budget: Floats
     """(U,) what is left to spend in 30 days; infinite without a budget."""
     arrives: npt.NDArray[np.int64]
-    """(U,) first day; 0 or less for those who were there before."""
+    """(U,) first day of the test for those who come during it; far before it for the others."""
 
     def __len__(self) -> int:
         return len(self.rate)
@@ -49,7 +51,7 @@ class People:
         place = uniforms_of(seed, n, draw.ARRIVAL)
         new = place < settings.new_users
         day = np.floor(place / settings.new_users * days) if settings.new_users else np.zeros(n)
-        return cls(rate, budget, np.where(new, day, 0).astype(np.int64))
+        return cls(rate, budget, np.where(new, day, _ALWAYS).astype(np.int64))
 
 
 def uniforms_of(seed: int, n: int, what: int) -> Floats:

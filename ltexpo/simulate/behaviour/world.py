@@ -72,25 +72,25 @@ class World:
     @classmethod
     def begin(
         cls, people: People, catalogue: Catalogue, environment: Environment, settings: BehaviourSettings, seed: int,
-        lists: ShownLists,
+        lists: ShownLists, *, day: int = 0,
     ) -> "World":
-        """Everybody, as satisfied as `lists` would make them."""
+        """Everybody, as satisfied as `lists` would make them; `day` is below 0 for days before a test."""
         usual = usual_satisfaction(lists, environment)
         state = State(
             np.ones(len(people), dtype=np.bool_), usual.copy(), people.budget.copy(),
             np.zeros(len(people), dtype=np.uint8),
         )
         return cls(people, catalogue, environment, settings, seed, lists, usual,
-                   np.ones(len(people), dtype=np.bool_), state)
+                   np.ones(len(people), dtype=np.bool_), state, day)
 
-    def fork(self, lists: ShownLists, present: npt.NDArray[np.bool_], *, seed: int) -> "World":
+    def fork(self, lists: ShownLists, present: npt.NDArray[np.bool_]) -> "World":
         """This world's people as they are now under other `lists`, with nothing counted yet; only `present` live.
 
         Nobody is tired of anything yet: else whatever differs from what was shown before would win by that alone.
         """
         state = replace(self.state.copy(), active=np.zeros(len(self.people), dtype=np.uint8))
-        world = World(self.people, self.catalogue, self.environment, self.settings, seed, lists, self.usual, present,
-                      state)
+        world = World(self.people, self.catalogue, self.environment, self.settings, self.seed, lists, self.usual,
+                      present, state, self.day)
         if self.settings.novelty > 0:
             world.lift = np.float32(self.settings.novelty) * world._pairs.absent_from(self._pairs)
         return world
@@ -108,11 +108,11 @@ class World:
         settings, lists, clicks = self.settings, self.lists, self.environment.clicks
         if self.day and self.day % _BUDGET_DAYS == 0:
             self.state.budget_left[:] = self.people.budget
-        if settings.fatigue and self.day:
+        if settings.fatigue:
             self._pairs.seen *= 1 - settings.recovery
         lift = np.ones((1, 1), dtype=np.float32)
         if self.lift is not None:
-            lift = 1 + self.lift * np.float32(0.5 ** (self.day / settings.novelty_half_life))
+            lift = 1 + self.lift * np.float32(0.5 ** (max(self.day, 0) / settings.novelty_half_life))
         live_day(
             self.seed, self.day, self.present, self.people.rate, self.people.arrives, self.usual,
             lists.first, lists.slots, lists.item, lists.attraction, lists.purchase, self._pairs.place,

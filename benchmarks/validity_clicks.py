@@ -1,13 +1,13 @@
 """Click models: simulate → fit → parameters recovered, held-out perplexity beside the truth's, times; made shops.
 
-    python benchmarks/validity_clicks.py [--logs 20] [--lists 50000] [--shops 2]
+    python benchmarks/validity_clicks.py [--logs 12] [--lists 50000] [--shops 2]
 
 Per model, LOGS logs of LISTS lists of 10 slots are drawn from known parameters (300 items, attraction from Beta(3, 12),
 satisfaction from Beta(4, 6), lists by popularity without regard to attraction) and fitted with the defaults. z is
 (fitted − true) / standard error on log-odds, the scale that intervals are made on. Perplexity is conditional, on as
 many new lists. Times are of logs of 100,000 lists.
-A made shop's truth is a position-based model whose attraction differs by user, under a policy that shows people on top
-what they like: there a click model with one attraction per item is biased, and inverse propensity is not.
+A made shop's truth is a position-based model whose attraction differs by user, under a policy that follows popularity
+and taste: a click model with one attraction per item need not be right there; inverse propensity needs none.
 """
 
 import argparse
@@ -37,7 +37,7 @@ K, ITEMS = 10, 300
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--logs", type=int, default=20)
+    parser.add_argument("--logs", type=int, default=12)
     parser.add_argument("--lists", type=int, default=50_000)
     parser.add_argument("--shops", type=int, default=2)
     options = parser.parse_args()

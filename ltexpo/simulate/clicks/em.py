@@ -95,15 +95,22 @@ class Prior:
         if known <= 0:
             return cls(mean, least)
         alike = max(spread - free, np.sqrt(2 * free)) / known
-        return cls(mean, float(max(1 / min(alike, 1.0) - 1, least)))
+        strength = float(max(1 / min(alike, 1.0) - 1, least))
+        # items that differ are each an observation of the mean, however often they were tried
+        weight = trial / (trial + strength)
+        middle = float(np.clip((weight * success / trial).sum() / weight.sum(), 1e-6, 1 - 1e-6))
+        return cls(middle, strength)
 
-    def learnt(self, values: Floats, information: Floats, least: float) -> "Prior":
-        """The prior that the log shows, after a fit under this one gave `values` and the log's own `information`, (I,).
+    def learnt(self, values: Floats, information: Floats, tried: Floats, least: float) -> "Prior":
+        """The prior that the log shows, after a fit under this one gave `values`, (I,).
 
-        A value with that much information is worth values · (1 − values) · information Bernoulli trials; what this
-        prior had pulled it towards its mean is taken back.
+        information: (I,) the log's own about each value, worth values · (1 − values) · information Bernoulli trials.
+        tried: (I,) expected trials, many of which are hidden; they say how those worth are spread over the items, as
+        the information itself grows with the value and would favour high ones. What this prior had pulled a value
+        towards its mean is taken back.
         """
-        trials = values * (1 - values) * information
+        worth = float((values * (1 - values) * information).sum())
+        trials = tried * (worth / tried.sum()) if tried.sum() > 0 else tried
         return self.from_counts(trials * values + self.strength * (values - self.mean), trials, least)
 
     def best(self, counts: tuple[Floats, Floats]) -> Floats:
@@ -137,15 +144,17 @@ class Maximum:
 
 
 def maximise(
-    evidence: Evidence, start: Theta, attraction: Prior, satisfaction: Prior, *, tolerance: float, max_rounds: int
+    evidence: Evidence, start: Theta, attraction: Prior, satisfaction: Prior, *, tolerance: float, max_rounds: int,
+    hold_slots: bool = False,
 ) -> Maximum:
     """EM (Dempster, Laird & Rubin 1977), accelerated by SQUAREM S3 on log-odds (Varadhan & Roland 2008).
 
     An extrapolation is kept only where it raises the posterior above EM's own step, so the posterior never falls.
-    Ends when three E-steps together gain less than `tolerance`, or after `max_rounds`.
+    Ends when three E-steps together gain less than `tolerance`, or after `max_rounds`. hold_slots: slot parameters stay
+    where they start.
     """
     n, m = len(start.attraction), len(start.satisfaction)
-    free = ~evidence.fixed
+    free = np.zeros_like(evidence.fixed) if hold_slots else ~evidence.fixed
 
     def unpack(x: Floats) -> Theta:
         values = np.clip(expit(x), _EDGE, 1 - _EDGE)

@@ -26,7 +26,8 @@ Clicks = npt.NDArray[np.bool_]
 
 FLOOR = 1e-6
 """Probabilities are kept this far from 0 and 1 in a log-likelihood: the cascade model gives later clicks chance 0."""
-_LEAST_STRENGTH = 0.5
+_WEAK_STRENGTH = 0.5
+"""Pseudo-impressions of a key while slot parameters are learnt."""
 _CHUNK = 1 << 18
 
 
@@ -57,8 +58,9 @@ class SlotModel(ABC):
     """The five models: P(click) = P(slot examined | clicks above) · attraction of the key; they differ in the first.
 
     Fitted by maximum posterior: attraction (and DBN's satisfaction) of keys have a Beta prior of `prior_strength`
-    pseudo-impressions at the mean of all keys; None learns the strength from how much keys differ beyond chance
-    (empirical Bayes by moments). It keeps keys that were shown a few times from 0 and 1. Slot parameters have one
+    pseudo-impressions at the mean of all keys, which keeps keys that were shown a few times from 0 and 1. With None,
+    slot parameters are learnt under a prior of half a pseudo-impression, and then the keys under one whose strength
+    follows from how much they differ beyond chance (empirical Bayes by moments). Slot parameters have one
     pseudo-observation at a half.
 
     tolerance: EM ends when three steps gain less log-posterior per impression. max_rounds: E-steps at most; a fit that
@@ -151,34 +153,46 @@ class SlotModel(ABC):
         shown = sessions.shown
         impressions = np.bincount(sessions.items[shown], minlength=evidence.n_keys).astype(np.float64)
         clicks = np.bincount(sessions.items[shown & sessions.clicks], minlength=evidence.n_keys).astype(np.float64)
-        strength = self.prior_strength or 1.0
-        attraction, satisfaction = Prior(float(clicks.sum() / impressions.sum()), strength), Prior(0.5, strength)
+        total = float(impressions.sum())
+        strength = self.prior_strength or _WEAK_STRENGTH
+        attraction, satisfaction = Prior(float(clicks.sum()) / total, strength), Prior(0.5, strength)
         theta = Theta(
             attraction.best((clicks, impressions)),
             np.full(evidence.n_keys if self.kind == DBN else 0, 0.5),
             evidence.start(),
         )
-        if start is not None:
-            theta = Theta(
-                start.attraction_, start.satisfaction_ if self.kind == DBN else theta.satisfaction, start.slot_values_
-            )
-            attraction, satisfaction = start.priors_["attraction"], start.priors_.get("satisfaction", satisfaction)
-        total = float(impressions.sum())
         rounds = 0
-        # The prior follows from the fit and the fit from the prior: two coarse climbs, then the fine one.
-        climbs = (1e-5, 1e-6, self.tolerance) if start is None else (self.tolerance,)
-        for tolerance in climbs:
+
+        def climb(tolerance: float, *, hold_slots: bool = False) -> Maximum:
+            nonlocal theta, rounds
             best = maximise(
                 evidence, theta, attraction, satisfaction, tolerance=tolerance * total,
-                max_rounds=max(3, self.max_rounds - rounds),
+                max_rounds=max(3, self.max_rounds - rounds), hold_slots=hold_slots,
             )
-            rounds += best.rounds
-            theta = best.theta
-            if tolerance == self.tolerance:
-                break
+            theta, rounds = best.theta, rounds + best.rounds
+            return best
+
+        if start is not None:
+            pleased = start.satisfaction_ if self.kind == DBN else theta.satisfaction
+            theta = Theta(start.attraction_, pleased, start.slot_values_)
+        # The prior's mean follows from the fit and the fit from the mean: coarse climbs, then a fine one.
+        for tolerance in (1e-5, 1e-6) if start is None else ():
+            climb(tolerance)
+            attraction, satisfaction = (
+                Prior(prior.mean, strength) for prior in self._priors(evidence, theta, attraction, satisfaction)
+            )
+        if start is not None:
+            attraction = Prior(start.priors_["attraction"].mean, strength)
+            satisfaction = Prior(start.priors_["satisfaction"].mean if self.kind == DBN else 0.5, strength)
+        best = climb(self.tolerance)
+        converged = best.converged
+        if self.prior_strength is None:
+            # Slots keep the values of the weak prior: pulling keys together would pull the slots too.
             attraction, satisfaction = self._priors(evidence, theta, attraction, satisfaction)
+            best = climb(self.tolerance, hold_slots=True)
+            converged = converged and best.converged
         priors = {"attraction": attraction} | ({"satisfaction": satisfaction} if self.kind == DBN else {})
-        return Maximum(theta, best.log_posterior, rounds, best.converged), priors
+        return Maximum(theta, best.log_posterior, rounds, converged), priors
 
     def _priors(
         self, evidence: Evidence, theta: Theta, attraction: Prior, satisfaction: Prior
@@ -186,16 +200,16 @@ class SlotModel(ABC):
         """Priors by moments, from what the log itself says of each key at `theta`."""
         scores = evidence.scores(theta)
         known = np.asarray(scores.multiply(scores).sum(axis=0)).ravel()
+        counts = evidence.expect(theta)
         n, n_sat = len(theta.attraction), len(theta.satisfaction)
-        found = [
-            prior.learnt(values, information, _LEAST_STRENGTH) if len(values) else prior
-            for prior, values, information in (
-                (attraction, theta.attraction, known[:n]), (satisfaction, theta.satisfaction, known[n:n + n_sat])
+        first, second = (
+            prior.learnt(values, information, tried, _WEAK_STRENGTH) if len(values) else prior
+            for prior, values, information, tried in (
+                (attraction, theta.attraction, known[:n], counts.attraction[1]),
+                (satisfaction, theta.satisfaction, known[n:n + n_sat], counts.satisfaction[1]),
             )
-        ]
-        if self.prior_strength is not None:
-            found = [Prior(prior.mean, self.prior_strength) for prior in found]
-        return found[0], found[1]
+        )
+        return first, second
 
     def _take(self, sessions: Sessions, evidence: Evidence, theta: Theta, errors: bool) -> None:
         """Keep what was found."""
@@ -215,13 +229,24 @@ class SlotModel(ABC):
         )
 
     def _errors(self, evidence: Evidence, theta: Theta) -> Errors:
-        curvature = [self.priors_["attraction"].curvature(theta.attraction)]
-        if self.kind == DBN:
-            curvature.append(self.priors_["satisfaction"].curvature(theta.satisfaction))
-        curvature.append(SLOT_PRIOR.curvature(np.clip(theta.slots, 1e-9, 1 - 1e-9)))
+        """Of keys under the priors they were fitted with; of slots under the weak one, if that is what made them."""
         given = np.zeros(len(theta.attraction) + len(theta.satisfaction), dtype=np.bool_)
         known = np.concatenate([given, evidence.fixed | ~evidence.learnable()])
-        return standard_errors(evidence.scores(theta), np.concatenate(curvature), known, len(theta.slots))
+        scores = evidence.scores(theta)
+        slots = SLOT_PRIOR.curvature(np.clip(theta.slots, 1e-9, 1 - 1e-9))
+
+        def under(priors: dict[str, Prior]) -> Errors:
+            curvature = [priors["attraction"].curvature(theta.attraction)]
+            if self.kind == DBN:
+                curvature.append(priors["satisfaction"].curvature(theta.satisfaction))
+            return standard_errors(scores, np.concatenate([*curvature, slots]), known, len(theta.slots))
+
+        found = under(self.priors_)
+        if self.prior_strength is not None or known[len(given):].all():
+            return found
+        weak = under({name: Prior(prior.mean, _WEAK_STRENGTH) for name, prior in self.priors_.items()})
+        n = len(given)
+        return Errors(np.concatenate([found.values[:n], weak.values[n:]]), weak.slots)
 
     def estimates(self, *, level: float = 0.95) -> pd.DataFrame:
         """Slot parameters: parameter, surface, rank, after, value, error, low, high; intervals are made on log-odds.

@@ -170,7 +170,8 @@ def swept(draws: int, *, k: int, n_items: int, model: str, apart: tuple[float, .
 
 def shown(table: pd.DataFrame, what: str, names: tuple[str, ...]) -> None:
     weights = table["effective_sample_size"]
-    # the default rule, over what was measured without it; a check against an estimate that assumes less stays in force
+    # the default rule over what was measured without it, a little stricter: the interval of the weights' mean is not
+    # looked at. The checks against an estimate that assumes less are in force in both
     kept = table["said"] & (weights.isna() | (
         (weights >= DEFAULTS.min_effective) & (table["effective_rewarded"] >= DEFAULTS.min_rewarded)
         & ~(table["pareto_k"] > DEFAULTS.max_pareto_k) & ((table["mean_weight"] - 1).abs() <= DEFAULTS.max_lacking)

@@ -3,7 +3,8 @@
 from ltexpo.simulate.ope.disagreement import disagreement
 from ltexpo.simulate.ope.estimate import evaluate_policy
 from ltexpo.simulate.ope.logged import Logged, read_log
-from ltexpo.simulate.ope.policy import TargetPolicy, context_of, policy_of_log, read_policy
+from ltexpo.simulate.ope.policy import TargetPolicy, read_policy
+from ltexpo.simulate.ope.policy_table import context_of, policy_of_log
 from ltexpo.simulate.ope.result import OpeResult, Row
 from ltexpo.simulate.ope.settings import LogSettings, OpeSettings
 

@@ -9,16 +9,14 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.schema import RANKINGS, check_table
-from ltexpo.errors import ColumnError, TableError
+from ltexpo.errors import TableError
 from ltexpo.simulate.ope.logged import Logged
 from ltexpo.simulate.ope.marginals import marginals
+from ltexpo.simulate.ope.policy_table import ABOUT_ONE, PROBABILITY, checked_table
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-PROBABILITY = "probability"
-_ABOUT_ONE = 1e-4
-"""How far the probabilities of a slot may miss 1 before they are refused: rounding in the table."""
 _NOTHING = 1e-9
 """What is left for the items not above, when it counts as nothing."""
 
@@ -126,7 +124,7 @@ def read_policy(table: pd.DataFrame, log: Logged, *, repeats: bool = False) -> T
         lists = check_table(table, RANKINGS, source="policy").frame
         keys = [column for column in (Columns.Request, Columns.User) if column in lists.columns]
         table = lists[[*keys, Columns.Rank, Columns.Item]].assign(**{PROBABILITY: 1.0})
-    frame = _checked(table)
+    frame = checked_table(table)
     left_out: dict[str, int] = {}
     keys, notes = _keys_of(frame, log)
     deepest = log.items.shape[1]
@@ -141,63 +139,6 @@ def read_policy(table: pd.DataFrame, log: Logged, *, repeats: bool = False) -> T
     if unseen:
         left_out["items of the policy that the log never shows"] = unseen
     return _sorted(frame, items, groups, log, repeats, left_out, notes)
-
-
-def context_of(table: pd.DataFrame) -> list[str]:
-    """The columns of a policy table that `read_log` must keep as context."""
-    if PROBABILITY not in table.columns:
-        return []
-    known = (Columns.Item, Columns.Rank, PROBABILITY, Columns.Request, Columns.User)
-    return [str(column) for column in table.columns if column not in known]
-
-
-def policy_of_log(log: Logged) -> pd.DataFrame:
-    """item_id, rank, probability: how often `log` shows each item at each rank, to be judged on another policy's log.
-
-    Averages of logged propensities would not do: what is shown often is logged often.
-    """
-    request, rank = np.nonzero(log.shown)
-    counts = pd.DataFrame({Columns.Item: log.items[request, rank], Columns.Rank: rank + 1}).value_counts(sort=False)
-    table = counts.rename("count").reset_index().sort_values([Columns.Rank, Columns.Item], ignore_index=True)
-    total = table.groupby(Columns.Rank)["count"].transform("sum")
-    return pd.DataFrame({
-        Columns.Item: log.item_map.decode(table[Columns.Item].to_numpy()), Columns.Rank: table[Columns.Rank],
-        PROBABILITY: table["count"] / total,
-    })
-
-
-def _checked(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with string ids, int ranks and float probabilities."""
-    missing = [name for name in (Columns.Item, Columns.Rank) if name not in table.columns]
-    if missing:
-        raise ColumnError(
-            f"policy lacks {', '.join(map(repr, missing))}; found {', '.join(map(str, table.columns))}. Give item_id, "
-            "rank and probability, and request_id where it depends on the request."
-        )
-    if table.empty:
-        raise TableError("policy is empty. Give at least one row.")
-    frame = table.reset_index(drop=True)
-    ids = [name for name in (Columns.Item, Columns.Request, Columns.User) if name in frame.columns]
-    for name in ids:
-        if frame[name].isna().any():
-            raise ColumnError(f"policy: '{name}' is missing in {int(frame[name].isna().sum())} rows. Fill it.")
-    frame = frame.assign(**{name: frame[name].astype(str) for name in ids})
-    for name in (Columns.Rank, PROBABILITY):
-        if not pd.api.types.is_numeric_dtype(frame[name]) or pd.api.types.is_bool_dtype(frame[name]):
-            raise ColumnError(f"policy: '{name}' holds {frame[name].dtype} values. Give numbers.")
-    ranks = frame[Columns.Rank].to_numpy(np.float64, na_value=np.nan)
-    chance = frame[PROBABILITY].to_numpy(np.float64, na_value=np.nan)
-    for column, bad, what in (
-        (Columns.Rank, ~(ranks >= 1) | (ranks % 1 != 0), "not a whole number from 1"),
-        (PROBABILITY, ~((chance >= 0) & (chance <= 1 + _ABOUT_ONE)), "not a probability from 0 to 1"),
-    ):
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise ColumnError(
-                f"policy: '{column}' row {row} is {frame[column].iloc[row]}, {what} ({int(bad.sum())} such rows). "
-                "Mend the table."
-            )
-    return frame.assign(**{Columns.Rank: ranks.astype(np.int64), PROBABILITY: chance})
 
 
 def _keys_of(frame: pd.DataFrame, log: Logged) -> tuple[list[str], tuple[str, ...]]:
@@ -286,7 +227,7 @@ def _sorted(
         )
     n_cells = (int(frame["group"].max()) + 1) * n_ranks
     sums = np.bincount(cell, weights=chance, minlength=n_cells)
-    wrong = (np.abs(sums - 1) > _ABOUT_ONE)[cell]
+    wrong = (np.abs(sums - 1) > ABOUT_ONE)[cell]
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise TableError(

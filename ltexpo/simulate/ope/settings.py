@@ -42,7 +42,8 @@ class OpeSettings(LogSettings):
     level: float = Field(0.95, gt=0.5, lt=1)
     """Confidence level of the intervals."""
     min_effective: float = Field(100.0, ge=0)
-    """"Cannot say" below this effective sample size: intervals of 95% were measured to hold the truth in 85% there."""
+    """"Cannot say" below this effective sample size: there, intervals of 95% were measured to hold the truth in 90% of
+    cases down to 50%; see benchmarks/validity_ope.py."""
     min_rewarded: float = Field(10.0, ge=0)
     """"Cannot say" below this effective number of rewarded slots: (Σ w r)² / Σ (w r)²."""
     max_pareto_k: float = Field(0.7, gt=0)

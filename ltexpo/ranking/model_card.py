@@ -197,8 +197,8 @@ def _limits(model: Model, report: TrainReport) -> str:
         ]
         if model.settings.rolling.as_new:
             known.append(
-                "What a product is worth that nobody was shown was learnt from others, drawn evenly, whose past was taken "
-                "away. Where new products are better or worse than these, their scores are off by as much."
+                "What a product is worth that nobody was shown was learnt from others, drawn evenly, whose past was "
+                "taken away. Where new products are better or worse than these, their scores are off by as much."
             )
         if model.label_days_[0].propensity is not None:
             known.append(

@@ -56,29 +56,27 @@ class ClickRanker:
     ) -> Self:
         """Learn from days whose candidates are what was shown (see `rolling.roll`); users are never split.
 
-        `as_new`: what was shown of products whose past was taken away. The trees learn from it, and where propensities
-        are logged the scores of new products are calibrated on it too: else what is shown, the popular, would stand for
-        what is new.
+        `as_new`: what was shown of products whose past was taken away. The trees alone learn from it; scores are
+        calibrated on what was.
         """
         every = [*days, *as_new]
         shown, learnt = _joined(days), _joined(every)
         features = pd.concat([day.candidates.features for day in every], ignore_index=True)
         group = np.concatenate([day.group for day in every])
-        tier = np.concatenate([day.tier[day.candidates.item] for day in every])
+        tier = np.concatenate([day.tier[day.candidates.item] for day in days])
         a = learnt.examined
         rate = shown.clicked.sum() / shown.examined.sum()
         weight = np.where(learnt.clicked, 1.0, a * (1 - rate) / (1 - a * rate))
         n = len(shown.item)
         weight[n:] *= _products_alike(learnt.item[n:])
         self.click_ = Gbm(self.settings).fit(features, learnt.clicked.astype(np.int8), group, weight=weight, rng=rng)
-        if learnt.propensity is None:
-            learnt, features, group, tier = shown, features[:n], group[:n], tier[:n]
+        features, group = features[:n], group[:n]
         score = expit(self.click_.raw_unseen(features, group))
-        found = calibrate_shown(score, learnt, tier, usable=np.ones(len(score), dtype=bool), know_tiers=True)
+        found = calibrate_shown(score, shown, tier, usable=np.ones(len(score), dtype=bool), know_tiers=True)
         if found is None:
             raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
         self.calibration_ = found
-        self.unseen_ = by_day(self._unseen(score, learnt, tier, group)[:n], days)
+        self.unseen_ = by_day(self._unseen(score, shown, tier, group), days)
         logged = all(day.looks is not None for day in days)
         self.spread_ = fit_spread(Repeats.of(days, self.unseen_)) if logged else None
         return self

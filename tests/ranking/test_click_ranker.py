@@ -125,14 +125,6 @@ def test_what_is_met_as_new_teaches_the_trees_and_does_not_calibrate():
     assert dict(with_it.calibration_.events) == dict(without.calibration_.events)
 
 
-def test_where_propensities_are_logged_new_products_are_calibrated_on_what_is_met_as_new():
-    days = [replace(day, propensity=np.full(len(day.outcome), 0.1)) for day in (_day(0), _day(1), _day(2))]
-    cold = replace(days[2], tier=np.full(N_ITEMS, Tier.New, dtype=object))
-    ranker = ClickRanker(SETTINGS).fit(days[:2], [cold], rng=0)
-    assert dict(ranker.calibration_.events)[Tier.New] == cold.outcome.sum()
-    assert [len(one) for one in ranker.unseen_] == [len(day.outcome) for day in days[:2]]
-
-
 def test_saving_and_parts(ranker: ClickRanker, tmp_path: Path):
     day = _day(6, users=50)
     ranker.save(tmp_path / "ranker")

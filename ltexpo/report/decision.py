@@ -7,7 +7,7 @@ from ltexpo.report.markup import Html, html, join
 from ltexpo.report.planning import CHANCE, to_decide
 from ltexpo.report.shifts import Shift, shift_of, unit_of
 from ltexpo.report.tested import Row, Tested
-from ltexpo.report.words import count, percent, plural
+from ltexpo.report.words import about, count, percent, plural
 from ltexpo.simulate.result import EFFECT, TEST
 
 _AFFORDABLE = 1000
@@ -86,7 +86,7 @@ def _more(tested: Tested, arm: str) -> Html:
     if not needed < _AFFORDABLE * users:
         return html("Given what the lists do here, no affordable number of users would decide it.{alone}", alone=alone)
     return html("Given what the lists do here, <b>about {needed} users</b> in all would decide it with a chance of "
-                "{chance}.{alone}", needed=count(needed), chance=percent(CHANCE, digits=0), alone=alone)
+                "{chance}.{alone}", needed=about(needed), chance=percent(CHANCE, digits=0), alone=alone)
 
 
 def _rail(tested: Tested, arm: str, rail: Mapping[str, Any]) -> Html:

@@ -37,13 +37,7 @@ def experiment_section(facts: Facts) -> Html:
     decisions = join(
         html("{name}{decision}", name=_arm(arm, several), decision=decision_part(tested, arm)) for arm in tested.arms
     )
-    details = join(
-        html(
-            "{name}{metrics}{days}{segments}{power}", name=_arm(arm, several), metrics=metrics_table(tested, arm),
-            days=_days(tested, arm), segments=segments_part(tested, arm), power=power_part(tested, arm),
-        )
-        for arm in tested.arms
-    )
+    details = join(_details(tested, arm) for arm in sorted(tested.arms, key=lambda arm: arm != tested.lead))
     return html(
         "{decisions}{world}<p>An interval that keeps clear of zero is drawn solid and its change bold; one that "
         "touches zero is hollow.</p>{details}{arms}{designs}{validity}{log}",
@@ -54,6 +48,17 @@ def experiment_section(facts: Facts) -> Html:
 
 def _arm(arm: str, several: bool) -> Html:
     return html('<h3 class="arm"><bdi>{arm}</bdi> against control</h3>', arm=arm) if several else Html("")
+
+
+def _details(tested: Tested, arm: str) -> Html:
+    """Metrics, days, segments and power of an arm; folded away for all but the one that the summary speaks of."""
+    parts = html(
+        "{metrics}{days}{segments}{power}", metrics=metrics_table(tested, arm), days=_days(tested, arm),
+        segments=segments_part(tested, arm), power=power_part(tested, arm),
+    )
+    if arm == tested.lead:
+        return html("{name}{parts}", name=_arm(arm, len(tested.arms) > 1), parts=parts)
+    return html("<details><summary><bdi>{arm}</bdi> in detail</summary>{parts}</details>", arm=arm, parts=parts)
 
 
 def _days(tested: Tested, arm: str) -> Html:

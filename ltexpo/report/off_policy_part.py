@@ -22,7 +22,7 @@ def off_policy_part(told: Mapping[str, Any], tested: Tested | None) -> Html:
     unit = "slot" if told.get("per") == "slot" else "list"
     own = told["on_policy"]
     rows = [
-        row([name.replace("_", " "), number(held["value"]), _range(held), _count(held.get("effective_sample_size")),
+        row([_named(name), number(held["value"]), _range(held), _count(held.get("effective_sample_size")),
              _count(held.get("largest_weight"))])
         for name, held in estimators.items() if held["verdict"] == OK
     ]
@@ -70,8 +70,8 @@ def _simulated(told: Mapping[str, Any], tested: Tested | None) -> tuple[float, f
 def _warning(told: Mapping[str, Any], simulated: tuple[float, float, float] | None) -> Html:
     saying = [name for name, held in told["estimators"].items() if held["verdict"] == OK]
     if not saying:
-        return html('<p class="warning">No estimator can say: the log shows too little of what these lists would show.'
-                    "</p>")
+        return html('<p class="warning">No estimator can say what these lists would have earned: the reasons stand '
+                    "below.</p>")
     if simulated is None:
         return Html("")
     names = apart(told, simulated)
@@ -81,7 +81,7 @@ def _warning(told: Mapping[str, Any], simulated: tuple[float, float, float] | No
         '<p class="warning">The simulation and the log disagree: simulated {value} ({low} to {high}), beyond chance '
         "from {names} ({n} of {all} that can say). Trust neither before you know why.</p>",
         value=number(simulated[0]), low=number(simulated[1]), high=number(simulated[2]),
-        names=join((name.replace("_", " ") for name in names), ", "), n=len(names), all=len(saying),
+        names=join((_named(name) for name in names), ", "), n=len(names), all=len(saying),
     )
 
 
@@ -90,12 +90,18 @@ def _refused(estimators: Mapping[str, Mapping[str, Any]]) -> Html:
     reasons: dict[str, list[str]] = {}
     for name, held in estimators.items():
         if held["verdict"] != OK:
-            reasons.setdefault(str(held["verdict"]).removeprefix(f"{CANNOT_SAY}: "), []).append(name.replace("_", " "))
+            reasons.setdefault(str(held["verdict"]).removeprefix(f"{CANNOT_SAY}: "), []).append(_named(name))
     lines = join(
         html("<li><b>{names}</b>: {reason}</li>", names=", ".join(names), reason=reason)
         for reason, names in reasons.items()
     )
     return html("<p>These cannot say:</p><ul>{lines}</ul>", lines=lines) if reasons else Html("")
+
+
+def _named(estimator: str) -> str:
+    """'snips' → 'SNIPS', 'cascade_dr' → 'cascade DR'."""
+    words = ("cascade", "switch", "shrinkage")
+    return " ".join(part if part in words else part.upper() for part in estimator.split("_"))
 
 
 def _range(held: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from ltexpo.report.planning import CHANCE, Planned, to_see, to_settle
 from ltexpo.report.power_figure import power_figure
 from ltexpo.report.shifts import Shift, Unit, shift_of, unit_of
 from ltexpo.report.tested import Row, Tested
-from ltexpo.report.words import NONE, count, percent, plural
+from ltexpo.report.words import NONE, about, percent, plural
 from ltexpo.simulate.result import TEST
 
 _FARTHEST = 20
@@ -66,7 +66,7 @@ def _users(needed: float) -> str:
     """Below a hundred users the normal limit is no guide."""
     if not np.isfinite(needed):
         return "no number"
-    return count(needed) if needed >= _FEW else f"under {_FEW}"
+    return about(needed) if needed >= _FEW else f"under {_FEW}"
 
 
 def _listed(parts: list[str]) -> str:

@@ -28,8 +28,7 @@ def _clicks(facts: Mapping[str, Any]) -> Html:
         return html("<b>Where the clicks come from.</b> {source}.", source=facts.get("source") or "Not recorded")
     parts = [html(
         "<b>Where the clicks come from.</b> A model of another family than the ranker, fitted on the shop’s own events "
-        "from {start} to {end}, which the ranker has not seen{rows}.", start=_day(facts.get("from")),
-        end=_day(facts.get("to")), rows=_rows(facts),
+        "{when}, which the ranker has not seen{rows}.", when=_when(facts), rows=_rows(facts),
     )]
     loss = facts.get("attraction_held_out_log_loss")
     if isinstance(loss, float):
@@ -106,5 +105,6 @@ def _assumed(facts: Mapping[str, Any]) -> Html:
     )
 
 
-def _day(moment: object) -> str:
-    return str(moment)[:10] if isinstance(moment, str) else "an unknown day"
+def _when(facts: Mapping[str, Any]) -> str:
+    start, end = (str(facts.get(name) or "unknown")[:10] for name in ("from", "to"))
+    return f"of {start}" if start == end else f"from {start} to {end}"

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.data.ids import IdMap
-from ltexpo.simulate.ope import Logged
+from ltexpo.simulate.ope import Logged, ranking, slot
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -26,16 +26,16 @@ def click_chances(model: str, attraction: Floats) -> Floats:
     if model == "own item":
         return seen * attraction
     if model == "whole list":
-        rival = np.stack([np.delete(attraction, slot, axis=1).max(axis=1, initial=0.0) for slot in range(k)], axis=1)
+        rival = np.stack([np.delete(attraction, rank, axis=1).max(axis=1, initial=0.0) for rank in range(k)], axis=1)
         return attraction * (1 - 0.8 * rival)
     chance = np.empty((n, k))
     reached, above = np.ones(n), np.zeros(n)
-    for slot in range(k):
+    for rank in range(k):
         if model == "cascade":
-            chance[:, slot] = reached * attraction[:, slot]
-            reached = reached * (1 - 0.8 * attraction[:, slot])
+            chance[:, rank] = reached * attraction[:, rank]
+            reached = reached * (1 - 0.8 * attraction[:, rank])
         else:
-            chance[:, slot] = above = attraction[:, slot] * (1 - 0.7 * above)
+            chance[:, rank] = above = attraction[:, rank] * (1 - 0.7 * above)
     return chance
 
 
@@ -45,13 +45,13 @@ def draw_clicks(model: str, attraction: Floats, rng: np.random.Generator) -> Flo
         return (rng.random(attraction.shape) < click_chances(model, attraction)).astype(float)
     clicks = np.zeros(attraction.shape)
     going = np.ones(len(attraction))
-    for slot in range(attraction.shape[1]):
-        chance = going * attraction[:, slot]
-        if model == "click just above" and slot:
-            chance = attraction[:, slot] * (1 - 0.7 * clicks[:, slot - 1])
-        clicks[:, slot] = rng.random(len(attraction)) < chance
+    for rank in range(attraction.shape[1]):
+        chance = going * attraction[:, rank]
+        if model == "click just above" and rank:
+            chance = attraction[:, rank] * (1 - 0.7 * clicks[:, rank - 1])
+        clicks[:, rank] = rng.random(len(attraction)) < chance
         if model == "cascade":
-            going = going * (1 - clicks[:, slot] * (rng.random(len(attraction)) < 0.8))
+            going = going * (1 - clicks[:, rank] * (rng.random(len(attraction)) < 0.8))
     return clicks
 
 
@@ -133,6 +133,39 @@ def marginals(chances: Floats, lists: Integers) -> Floats:
     return np.stack([
         np.bincount(lists[:, rank], weights=joint, minlength=len(chances)) for rank in range(lists.shape[1])
     ])
+
+
+def expectation(slates: Slates, estimator: str) -> float:
+    """Σ over kinds of users and lists: the list's probability in the log times what the estimator makes of it.
+
+    Predictions are arbitrary numbers: estimators that are corrected must be right with any.
+    """
+    lists, rng, ranks = slates.lists(), np.random.default_rng(1), np.arange(slates.k)
+    shown, total = np.ones(lists.shape, dtype=bool), 0.0
+    for logging, target, attraction in zip(slates.logging, slates.target, slates.attraction, strict=True):
+        logged, rewards = steps(logging, lists), click_chances(slates.model, attraction[lists])
+        ratio, own, other = steps(target, lists) / logged, marginals(target, lists), marginals(logging, lists)
+        offered = 1 - np.array([other[:rank].sum(axis=0) for rank in ranks])[ranks, lists]
+        guess, slots = rng.random(own.shape), own[ranks, lists] / other[ranks, lists]
+        if estimator == "ips":
+            made = ranking.list_ips(ratio, rewards)
+        elif estimator == "rips":
+            made = ranking.rips(ratio, rewards, shown)
+        elif estimator == "cascade_dr":
+            # Q depends on the last item only, which keeps its mean over the items not above short
+            open_ = 1 - (np.cumsum(target[lists], axis=1) - target[lists])
+            above = np.stack([(target * guess[rank])[lists[:, :rank]].sum(axis=1) for rank in ranks], axis=1)
+            ahead = (guess @ target - above) / open_
+            made = ranking.cascade_dr(ratio, rewards, shown, guess[ranks, lists], ahead)
+        elif estimator == "iips":
+            made = slot.ips(slots, rewards)
+        elif estimator == "dr":
+            expected = np.tile((own * guess).sum(axis=1), (len(lists), 1))
+            made = slot.doubly_robust(slots, rewards, guess[ranks, lists], expected)
+        else:
+            made = slot.ips(own[ranks, lists] / (logged * offered), rewards)
+        total += float(logged.prod(axis=1) @ made) / len(slates.logging)
+    return total
 
 
 def softmax(scores: Floats) -> Floats:

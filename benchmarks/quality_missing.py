@@ -6,7 +6,11 @@ run (row, seed) is kept in DIR, so that they can be made one by one: the tables 
 
 Beside the model stand the parts alone, under the same hiding: cosine of texts and of pictures with what the user took,
 co-occurrence and popularity; where one of them knows too few products, its list goes on by popularity, and then by
-item_id. The model's lists are its scores' order with nothing kept free for tail or new products.
+item_id. The model's lists are its scores' order with nothing kept free for tail or new products. A score is an honest
+chance of a click: what nobody was ever shown has the chance of the average product of its kind, and stands below what
+clicks have proved, however good it may be. A list that is to find such products must pay for it, and the single parts
+pay by not knowing what clicks prove. 'exploring' is the same model with a fifth of each list of 50 kept free for new
+products (`explore_new: 0.2`), in the order of scores. Beside both stands how true the scores of new products are.
 """
 
 import argparse
@@ -20,7 +24,7 @@ import pandas as pd
 from made_shops import Made, Mask, tiers_of
 from rivals import TitleCosine
 
-from ltexpo.columns import Columns
+from ltexpo.columns import Columns, Tier
 from ltexpo.data import Dataset
 from ltexpo.data.history import History
 from ltexpo.encoders.item_vectors import Content
@@ -28,12 +32,14 @@ from ltexpo.jobs.demo import SMALL_MODEL
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.metrics.intervals import Estimate, Ratio, difference, estimate
 from ltexpo.ranking.cooccurrence import Cooccurrence
+from ltexpo.ranking.explore import best_with_tail
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.popularity import Popularity
 from ltexpo.sparse import Csr
 
-K, BEST, ALL = 10, 50, 500
-"""Length of the lists; of each user's truly best products that are to be found; and the most candidates of a user."""
+K, BEST, ALL, FREE = 10, 50, 500, 0.2
+"""Length of the lists; of each user's truly best products that are to be found; the most candidates of a user; and the
+share of the first 50 that the exploring lists keep free for new products."""
 SHARES = (0.3, 0.6, 0.9)
 PARTS = {"image": "pictures", "text": "titles", "history": "histories"}
 ROWS: dict[str, dict[str, float]] = {
@@ -67,10 +73,27 @@ def run(made: Made, row: str, seed: int, people: int) -> tuple[pd.DataFrame, pd.
     model = Model(settings).fit(dataset, content, rng=seed)
     candidates = model.recommend(dataset, content, user_ids=users).candidates
     seconds = time.perf_counter() - begin
-    lists = {"model": _matrix(candidates, users, ids)} | dict(_singles(dataset, content, users, ids))
+    interactions = tiers_of(dataset, dataset.require_events("the benchmark"))
+    new = candidates[Columns.Item].map(interactions[Columns.Tier]).to_numpy() == Tier.New
+    lists = {
+        "model": _matrix(candidates, users, ids), "exploring": _matrix(_exploring(candidates, new), users, ids),
+        **dict(_singles(dataset, content, users, ids)),
+    }
     each = pd.concat([_worth(found, truth, gone).assign(method=name, user=users) for name, found in lists.items()])
-    interactions = tiers_of(dataset, dataset.require_events("the benchmark"))[Columns.Interactions]
-    return each.assign(seconds=seconds), _deciles(candidates[candidates[Columns.Rank] <= BEST], made, interactions)
+    best = candidates[Columns.Rank] <= BEST
+    deciles = _deciles(candidates[best], made, interactions[Columns.Interactions])
+    return each.assign(seconds=seconds), pd.concat([deciles, _deciles(candidates[new], made, None)])
+
+
+def _exploring(candidates: pd.DataFrame, new: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """The first 50 of each user when a fifth of them is kept free for `new` (n,) products, and what follows them."""
+    user, item = (pd.factorize(candidates[name], sort=True)[0] for name in (Columns.User, Columns.Item))
+    score = candidates[Columns.Score].to_numpy()
+    kept = best_with_tail(user, item, score, np.zeros(len(new), bool), k=BEST, share=0, in_new=new, new_share=FREE)
+    rest = np.setdiff1d(np.arange(len(new)), kept)
+    ordered = candidates.iloc[np.concatenate([kept, rest])].copy()
+    ordered[Columns.Rank] = ordered.groupby(Columns.User, sort=False).cumcount() + 1
+    return ordered
 
 
 def _worth(lists: Codes, truth: npt.NDArray[np.float64], gone: Mask) -> pd.DataFrame:
@@ -160,12 +183,14 @@ def _filled(lists: Codes, popular: Codes) -> Codes:
     return lists
 
 
-def _deciles(candidates: pd.DataFrame, made: Made, interactions: "pd.Series[int]") -> pd.DataFrame:
-    """Mean score and mean truth of the candidates, by decile of their products' popularity."""
+def _deciles(candidates: pd.DataFrame, made: Made, interactions: "pd.Series[int] | None") -> pd.DataFrame:
+    """Mean score and mean truth of the candidates by decile of their products' popularity; none: by tenths of the
+    scores, from −10 on."""
     score = candidates[Columns.Score].to_numpy()
     truth = made.shop.truth.attraction(candidates[Columns.User], candidates[Columns.Item])
-    count = candidates[Columns.Item].map(interactions).to_numpy(dtype=float)
+    count = score if interactions is None else candidates[Columns.Item].map(interactions).to_numpy(dtype=float)
     decile = np.floor(10 * (pd.Series(count).rank(method="average").to_numpy() - 0.5) / len(count))
+    decile -= 10 * (interactions is None)
     frame = pd.DataFrame({"decile": decile, "score": score, "truth": truth})
     return frame.groupby("decile").agg(n=("score", "size"), score=("score", "mean"), truth=("truth", "mean"))
 
@@ -174,9 +199,9 @@ def show(out: Path) -> None:
     """Print the tables of all runs in `out`."""
     runs = {path.stem.removesuffix(".each"): path for path in sorted(out.glob("*.each.parquet"))}
     read = pd.concat([pd.read_parquet(path) for path in runs.values()])
-    methods = ("model", *SINGLES)
-    print("\n| hidden | seeds | " + " | ".join(methods) + " | model − best single |")
-    print("| --- | ---: |" + " ---: |" * (len(methods) + 1))
+    methods = ("model", "exploring", *SINGLES)
+    print("\n| hidden | seeds | " + " | ".join(methods) + " | model − best single | exploring − best single |")
+    print("| --- | ---: |" + " ---: |" * (len(methods) + 2))
     tables = {
         "clicks of the first 10, % of the best possible": ("clicks", "possible"),
         "recall@50 of the truly best 50, %": ("found", "wanted"),
@@ -185,7 +210,7 @@ def show(out: Path) -> None:
         ("clicks_hidden", "possible_hidden"),
     }
     for title, (top, bottom) in tables.items():
-        print(f"| **{title}** |" + " |" * (len(methods) + 2))
+        print(f"| **{title}** |" + " |" * (len(methods) + 3))
         for row in ROWS:
             here = read[read["row"] == row]
             if here.empty or here[bottom].sum() == 0:
@@ -195,20 +220,28 @@ def show(out: Path) -> None:
                 for name, one in here.groupby("method")
             }
             best = max(SINGLES, key=lambda name: parts[name].value)
-            gain = difference(parts["model"], parts[best])
+            gains = [_cell(difference(parts[name], parts[best])) for name in ("model", "exploring")]
             print(f"| {row} | {here['seed'].nunique()} | "
-                  + " | ".join(_cell(estimate(parts[name])) for name in methods) + f" | {_cell(gain)} ({best}) |")
-    print("\n| hidden | calibration error by popularity decile | worst decile | mean score | mean truth | s |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+                  + " | ".join(_cell(estimate(parts[name])) for name in methods)
+                  + f" | {gains[0]} ({best}) | {gains[1]} |")
+    print("\n| hidden | error by popularity decile | worst decile | mean score | mean truth "
+          "| new: mean score | mean truth | best tenth by score | its truth | s |")
+    print("| --- |" + " ---: |" * 9)
     for row in ROWS:
         here = read[read["row"] == row]
         found = [pd.read_parquet(out / f"{_name(row, seed)}.deciles.parquet") for seed in here["seed"].unique()]
         if found:
-            gaps = [(one["n"] / one["n"].sum(), (one["score"] - one["truth"]).abs(), one) for one in found]
-            print(f"| {row} | {np.mean([(w * gap).sum() for w, gap, _ in gaps]):.4f} "
-                  f"| {np.max([gap.max() for _, gap, _ in gaps]):.4f} "
-                  f"| {np.mean([(w * one['score']).sum() for w, _, one in gaps]):.4f} "
-                  f"| {np.mean([(w * one['truth']).sum() for w, _, one in gaps]):.4f} | {here['seconds'].mean():.0f} |")
+            known, new = ([one[(one.index < 0) == which] for one in found] for which in (False, True))
+            gaps = [_mean((one["score"] - one["truth"]).abs(), one["n"]) for one in known]
+            worst = max((one["score"] - one["truth"]).abs().max() for one in known)
+            means = [np.mean([_mean(one[name], one["n"]) for one in part])
+                     for part in (known, new, [one.tail(1) for one in new]) for name in ("score", "truth")]
+            print(f"| {row} | {np.mean(gaps):.4f} | {worst:.4f} | " + " | ".join(f"{mean:.4f}" for mean in means)
+                  + f" | {here['seconds'].mean():.0f} |")
+
+
+def _mean(values: "pd.Series[float]", weight: "pd.Series[int]") -> float:
+    return float((values * weight).sum() / weight.sum())
 
 
 def _cell(one: Estimate) -> str:

@@ -110,8 +110,8 @@ def _place(problem: "ErrorDetails", values: Any) -> list[str | int]:
     """Keys and indices that lead to the problem; pydantic also names the branches of a union, which nobody wrote."""
     place: list[str | int] = []
     for at, part in enumerate(problem["loc"]):
-        numbered = isinstance(values, list | tuple) and isinstance(part, int)
-        if part in values if isinstance(values, Mapping) else numbered:
+        listed = isinstance(values, list | tuple) and isinstance(part, int)
+        if listed or (isinstance(values, Mapping) and part in values):
             values = values[part]
         elif place and not (problem["type"] == "missing" and at == len(problem["loc"]) - 1):
             continue

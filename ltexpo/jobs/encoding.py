@@ -13,7 +13,7 @@ from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import output_folder
 from ltexpo.encoders.cache import VectorCache
 from ltexpo.encoders.catalogue import item_parts, join_parts, text_columns
-from ltexpo.encoders.encoded import Encoded
+from ltexpo.encoders.encoded import Encoded, State
 from ltexpo.encoders.encoder import Encoder
 from ltexpo.encoders.image import ImageEncoder, ImageOptions, ImageSettings
 from ltexpo.encoders.item_vectors import write_vectors
@@ -75,6 +75,8 @@ class EncodeResult:
 
     encoded: dict[str, Encoded]
     seconds: dict[str, float]
+    titles: dict[str, int]
+    """Items with an empty title, and of their whole texts those beyond the text model's limit."""
 
     def to_pandas(self) -> pd.DataFrame:
         """A row for each name: width, items with and without a vector, contents computed, seconds, and the states."""
@@ -89,7 +91,8 @@ class EncodeResult:
         return pd.DataFrame(rows)
 
     def __str__(self) -> str:
-        return self.to_pandas().to_string(index=False)
+        titles = ", ".join(f"{count:,} {what}" for what, count in self.titles.items())
+        return f"{self.to_pandas().to_string(index=False)}\ntexts: {titles}"
 
 
 def run_encode(job: EncodeJob) -> EncodeResult:
@@ -116,8 +119,13 @@ def run_encode(job: EncodeJob) -> EncodeResult:
             if job.train if job.titles is None else job.titles:
                 runs["title"] = _timed(pictures.titles, texts, cache)
         ids = items[Columns.Item].to_list()
+        # an item with a brand has a text without a title, and TF-IDF reads texts of any length: the states tell neither
+        titles = {
+            "empty titles": int((items[Columns.Title].fillna("").astype(str).str.strip() == "").sum()),
+            "cut off": runs["text"][1].counts().get(State.TRUNCATED.name.lower(), 0) if "text" in runs else 0,
+        }
         facts = {
-            "items": len(items), "columns": columns, "seed": job.seed,
+            "items": len(items), "columns": columns, "seed": job.seed, "titles": titles,
             "vectors": {
                 name: {
                     "identity": encoder.identity, "width": encoder.width, "states": part.counts(),
@@ -128,7 +136,7 @@ def run_encode(job: EncodeJob) -> EncodeResult:
         }
         encoded_by_name = {name: part for name, (_, part, _) in runs.items()}
         write_vectors(folder, pd.Index(ids), encoded_by_name, facts)
-    return EncodeResult(encoded_by_name, {name: seconds for name, (_, _, seconds) in runs.items()})
+    return EncodeResult(encoded_by_name, {name: seconds for name, (_, _, seconds) in runs.items()}, titles)
 
 
 def _timed(encoder: Encoder, texts: list[object], cache: VectorCache | None) -> tuple[Encoder, Encoded, float]:

@@ -9,16 +9,18 @@ from ltexpo.ranking.shown import Shown
 
 
 def calibrate_shown(
-    score: npt.NDArray[np.floating], shown: Shown, tier: npt.NDArray[np.object_], *, usable: npt.NDArray[np.bool_]
+    score: npt.NDArray[np.floating], shown: Shown, tier: npt.NDArray[np.object_], *, usable: npt.NDArray[np.bool_],
+    know_tiers: bool = False,
 ) -> TierCalibration | None:
     """Maps for the `score` (n,) of each impression of products of `tier` (n,); only those in `usable` (n,) are fitted.
 
-    How much less new products are clicked than tail products is taken from all of them. None with too few clicks.
+    How much less new products are clicked than tail products is taken from all of them, unless the scores know it
+    (`know_tiers`, see `fit_tiers`). None with too few clicks.
     """
     seen = shown.rows(usable)
     return fit_tiers(
         score[usable], seen.clicked, tier[usable], attention=seen.examined, propensity=seen.propensity,
-        prior={Tier.New: _new_ratio(shown, tier)},
+        prior=None if know_tiers else {Tier.New: _new_ratio(shown, tier)}, know_tiers=know_tiers,
         means="P(click | examined) by tier, from logged impressions under the position-based model"
         + ("" if seen.propensity is None else ", weighted by inverse propensity"),
     )

@@ -27,8 +27,12 @@ _PRIOR_CLICKS = 10.0
 """The prior odds of a tier weigh like this many expected clicks."""
 _PRIOR_SLOPE, _PRIOR_SLOPE_STD = 0.5, 0.25
 """Without clicks of its own, a tier's log-odds rise half as fast with the score as those of the tier before it."""
+_OWN_SLOPE = 1.0
+"""The same where scores already know the tiers: they are taken as they are until clicks say otherwise."""
 _LEAST_SLOPE = 0.05
 _CAP = 10.0
+_SCORES = "scores"
+_EDGE = 1e-9
 
 
 class Map(Protocol):
@@ -38,9 +42,14 @@ class Map(Protocol):
         """Probabilities of `scores`."""
 
 
+def as_they_are(scores: npt.NDArray[Any]) -> Floats:
+    """Scores (n,) that are probabilities themselves."""
+    return np.clip(np.asarray(scores, dtype=np.float64), _EDGE, 1 - _EDGE)
+
+
 @dataclass(frozen=True)
 class Shrunken:
-    """Log-odds = shift + slope · log-odds of another map: another tier's curve, moved and flattened."""
+    """Log-odds = shift + slope · log-odds of another map: another tier's curve, or the scores as they are."""
 
     of: Map
     shift: float
@@ -90,7 +99,7 @@ def tiers_record(calibration: TierCalibration) -> dict[str, Any]:
     """Plain values, JSON-ready."""
     def curve(one: Map, before: Map, name: str) -> Any:
         if isinstance(one, Shrunken):
-            return {"of": name, "shift": one.shift, "slope": one.slope}
+            return {"of": _SCORES if one.of is as_they_are else name, "shift": one.shift, "slope": one.slope}
         return name if one is before else calibration_record(cast(Calibration, one))
 
     head, tail = calibration.head, calibration.tail
@@ -105,7 +114,9 @@ def tiers_from(record: Mapping[str, Any]) -> TierCalibration:
     def curve(given: Any, before: Map) -> Map:
         if given in ("head", "tail"):
             return before
-        return Shrunken(before, given["shift"], given["slope"]) if "of" in given else calibration_from(given)
+        if "of" not in given:
+            return calibration_from(given)
+        return Shrunken(as_they_are if given["of"] == _SCORES else before, given["shift"], given["slope"])
 
     head = calibration_from(record["head"])
     tail = curve(record["tail"], head)
@@ -125,6 +136,7 @@ def fit_tiers(
     attention: npt.NDArray[Any] | None = None,
     propensity: npt.NDArray[Any] | None = None,
     prior: Mapping[str, float] | None = None,
+    know_tiers: bool = False,
     means: str,
 ) -> TierCalibration | None:
     """A map for each tier; None with fewer than 50 clicks in all, one map for all with fewer than 50 in the head.
@@ -134,6 +146,10 @@ def fit_tiers(
     likelihood (after Platt 1999): the slope has a normal prior (mean 0.5, standard deviation 0.25), the ratio of the
     tier's clicks to what the other curve expects is worth 10 expected clicks at `prior` (tier → ratio, default 1).
     New: the same, from the tail's curve.
+
+    With `know_tiers` the scores are probabilities by a model that was told each product's tier and learnt from each
+    what it could. Another tier's curve would take that back: with fewer than 500 clicks a tier then keeps its own
+    scores, their log-odds shifted and scaled about a slope of 1.
 
     With `propensity`, pairs are weighted by its inverse (Horvitz & Thompson 1952): what was rarely shown stands for the
     many like it that were not, as candidates are not drawn as the log was. Weights are capped at 10 times that of the
@@ -162,7 +178,8 @@ def fit_tiers(
         each = counts[rows] / counts[rows].mean() if rows.any() else counts[rows]
         ratio = 1.0 if prior is None else prior.get(name, 1.0)
         typical = scores[rows] if rows.any() else scores
-        return _shrunken(before, typical, scores[rows], each * outcome[rows], each * attention[rows], ratio)
+        start, slope = (as_they_are, _OWN_SLOPE) if know_tiers else (before, _PRIOR_SLOPE)
+        return _shrunken(start, slope, typical, scores[rows], each * outcome[rows], each * attention[rows], ratio)
 
     head = isotonic(tier == Tier.Head)
     tail = curve(Tier.Tail, head)
@@ -174,7 +191,9 @@ def _inverse(propensity: npt.NDArray[Any]) -> Floats:
     return np.asarray(1 / np.maximum(propensity, np.median(propensity) / _CAP))
 
 
-def _shrunken(before: Map, typical: Floats, scores: Floats, clicks: Floats, examined: Floats, ratio: float) -> Shrunken:
+def _shrunken(
+    before: Map, usual_slope: float, typical: Floats, scores: Floats, clicks: Floats, examined: Floats, ratio: float
+) -> Shrunken:
     """Maximum a posteriori of shift and slope; clicks are Poisson with mean examined · probability."""
     middle = float(logit(before(typical)).mean())
     away = logit(before(scores)) - middle
@@ -186,8 +205,8 @@ def _shrunken(before: Map, typical: Floats, scores: Floats, clicks: Floats, exam
         fit = (examined * probability).sum() - (clicks * np.log(probability)).sum()
         # As if 10 clicks had been expected at the middle, and `ratio` times as many had come.
         shrink = _PRIOR_CLICKS * (expit(level) / usual - ratio * np.log(expit(level)))
-        return float(fit + shrink + (slope - _PRIOR_SLOPE) ** 2 / (2 * _PRIOR_SLOPE_STD**2))
+        return float(fit + shrink + (slope - usual_slope) ** 2 / (2 * _PRIOR_SLOPE_STD**2))
 
-    found = minimize(loss, [0.0, _PRIOR_SLOPE], method="L-BFGS-B", bounds=[(-20.0, 20.0), (_LEAST_SLOPE, 5.0)])
+    found = minimize(loss, [0.0, usual_slope], method="L-BFGS-B", bounds=[(-20.0, 20.0), (_LEAST_SLOPE, 5.0)])
     shift, slope = (float(value) for value in found.x)
     return Shrunken(before, middle + shift - slope * middle, slope)

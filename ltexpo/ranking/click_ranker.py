@@ -28,6 +28,7 @@ from ltexpo.ranking.shown import Shown
 from ltexpo.ranking.spread import Repeats, Spread, fit_spread
 
 _CONFIG, _TREES = "config.json", "click"
+_FEW_ROWS = 5
 
 
 class ShownTrees(GbmSettings):
@@ -50,22 +51,34 @@ class ClickRanker:
     def __init__(self, settings: GbmSettings | None = None) -> None:
         self.settings = settings or ShownTrees()
 
-    def fit(self, days: Sequence[LabelDay], *, rng: int | np.random.Generator = 0) -> Self:
-        """Learn from days whose candidates are what was shown (see `rolling.roll`); users are never split."""
-        shown = _joined(days)
-        features = pd.concat([day.candidates.features for day in days], ignore_index=True)
-        group = np.concatenate([day.group for day in days])
-        tier = np.concatenate([day.tier[day.candidates.item] for day in days])
-        a = shown.examined
-        rate = shown.clicked.sum() / a.sum()
-        weight = np.where(shown.clicked, 1.0, a * (1 - rate) / (1 - a * rate))
-        self.click_ = Gbm(self.settings).fit(features, shown.clicked.astype(np.int8), group, weight=weight, rng=rng)
+    def fit(
+        self, days: Sequence[LabelDay], as_new: Sequence[LabelDay] = (), *, rng: int | np.random.Generator = 0
+    ) -> Self:
+        """Learn from days whose candidates are what was shown (see `rolling.roll`); users are never split.
+
+        `as_new`: what was shown of products whose past was taken away. The trees learn from it, and where propensities
+        are logged the scores of new products are calibrated on it too: else what is shown, the popular, would stand for
+        what is new.
+        """
+        every = [*days, *as_new]
+        shown, learnt = _joined(days), _joined(every)
+        features = pd.concat([day.candidates.features for day in every], ignore_index=True)
+        group = np.concatenate([day.group for day in every])
+        tier = np.concatenate([day.tier[day.candidates.item] for day in every])
+        a = learnt.examined
+        rate = shown.clicked.sum() / shown.examined.sum()
+        weight = np.where(learnt.clicked, 1.0, a * (1 - rate) / (1 - a * rate))
+        n = len(shown.item)
+        weight[n:] *= _products_alike(learnt.item[n:])
+        self.click_ = Gbm(self.settings).fit(features, learnt.clicked.astype(np.int8), group, weight=weight, rng=rng)
+        if learnt.propensity is None:
+            learnt, features, group, tier = shown, features[:n], group[:n], tier[:n]
         score = expit(self.click_.raw_unseen(features, group))
-        found = calibrate_shown(score, shown, tier, usable=np.ones(len(score), dtype=bool))
+        found = calibrate_shown(score, learnt, tier, usable=np.ones(len(score), dtype=bool), know_tiers=True)
         if found is None:
             raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
         self.calibration_ = found
-        self.unseen_ = by_day(self._unseen(score, shown, tier, group), days)
+        self.unseen_ = by_day(self._unseen(score, learnt, tier, group)[:n], days)
         logged = all(day.looks is not None for day in days)
         self.spread_ = fit_spread(Repeats.of(days, self.unseen_)) if logged else None
         return self
@@ -89,7 +102,9 @@ class ClickRanker:
         for one in np.unique(fold):
             held = fold == one
             rows = shown.rows(~held)
-            rest = calibrate_shown(score[~held], rows, tier[~held], usable=np.ones(len(rows.user), dtype=bool))
+            rest = calibrate_shown(
+                score[~held], rows, tier[~held], usable=np.ones(len(rows.user), dtype=bool), know_tiers=True
+            )
             # Where the other folds hold too few clicks to fit a map, the one fitted on all stands in.
             out[held] = (rest or self.calibration_)(score[held], tier[held])
         return out
@@ -132,6 +147,13 @@ class ClickRanker:
         given = config["spread"]
         ranker.spread_ = None if given is None else Spread(**given)
         return ranker
+
+
+def _products_alike(item: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Weights (n,) of mean 1 by which every product counts the same, however often it was shown: what is new was not
+    chosen for being popular. Products of fewer than `_FEW_ROWS` rows count less, or single rows would say too much."""
+    weight = 1 / np.maximum(np.bincount(item), _FEW_ROWS)[item]
+    return np.asarray(weight / weight.mean()) if len(weight) else weight
 
 
 def _joined(days: Sequence[LabelDay]) -> Shown:

@@ -61,6 +61,7 @@ class CandidateFeatures:
     - `s_PART`, `r_PART`: score (best = 1, 0: not reached) and 1-based rank (NaN: not reached) in each component;
       `s_blend`: their weighted sum;
     - `i_demand`: log of the expected demand; `i_tail`, `i_new`: the item's tier;
+    - `i_looked`, `i_rate`: where impressions are logged, see `looks`;
     - `r_alike`: place by likeness and demand among tail or new items (NaN: not reached);
     - `u_count`, `u_days`, `u_last`, `u_since`: the user's interactions, days with any, interactions of the last such
       day, days from it to the end of history;
@@ -80,10 +81,13 @@ class CandidateFeatures:
     def fit(
         self, history: History, items: pd.DataFrame, tier: npt.NDArray[np.object_], *,
         known: pd.DataFrame | None = None, demand: npt.NDArray[np.floating] | None = None,
+        looked: pd.DataFrame | None = None,
     ) -> Self:
         """Fit the blend and the item features; items, tier and vectors are in the order of the history's item codes.
 
-        known: item features made before, none: made here; demand (I,): expected interactions, none: heat.
+        known: item features made before, none: made here; demand (I,): expected interactions, none: heat; looked: the
+        features of `looks`, none: without. Demand is learnt without these, or what nobody was shown would be thought
+        of as what nobody wants, and would never be a candidate.
         """
         for name, matrix in self.vectors.items():
             if len(matrix) != len(items):
@@ -93,6 +97,8 @@ class CandidateFeatures:
         self.item_ = known if known is not None else item_features(
             history, items, self.settings.item, vectors=self.vectors
         )
+        if looked is not None:
+            self.item_ = self.item_.assign(**looked)
         heat = np.expm1(self.item_["i_heat"].to_numpy()) + 1e-3
         self.demand_ = np.asarray(heat if demand is None else np.maximum(demand, 1e-9), dtype=np.float32)
         return self

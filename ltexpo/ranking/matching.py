@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ltexpo.columns import Tier
+from ltexpo.columns import Columns, Tier
 from ltexpo.data.history import History
+from ltexpo.data.ids import IdMap
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.sparse import Csr, csr
 
@@ -53,10 +54,17 @@ class Matcher:
 
     @classmethod
     def of(
-        cls, model: "MatchModel", items: pd.DataFrame, content: Content, users: pd.DataFrame | None = None
+        cls, model: "MatchModel", items: pd.DataFrame, content: Content, users: pd.DataFrame | None = None, *,
+        as_new: npt.NDArray[np.object_] | None = None,
     ) -> "Matcher":
-        """`content` in the row order of `items`."""
-        return cls(model, model.item_vectors(items, content), items, content, users)
+        """`content` in the row order of `items`; the behaviour of the products `as_new` (item_ids) is not looked at."""
+        vectors = model.item_vectors(items, content)
+        if as_new is not None:
+            from ltexpo.fusion.towers import BEHAVIOUR
+
+            rows = IdMap.of(items[Columns.Item]).codes(as_new)
+            vectors[rows] = model.encode_rows(model.inputs(items, content), rows, (BEHAVIOUR,))
+        return cls(model, vectors, items, content, users)
 
     def match(
         self, history: History, users: npt.NDArray[np.int64], tier: npt.NDArray[np.object_], n: int

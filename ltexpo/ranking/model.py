@@ -37,10 +37,11 @@ from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettin
 from ltexpo.ranking.gbm import Gbm
 from ltexpo.ranking.given import given_scorers
 from ltexpo.ranking.item_features import item_features
+from ltexpo.ranking.looks import looks
 from ltexpo.ranking.ranker import Ranker, RankerSettings
 from ltexpo.ranking.reader import Reader, ReaderSettings
 from ltexpo.ranking.recommend import choose_blend, make_blend, training_events
-from ltexpo.ranking.recommender import Recommendation, wanted_users
+from ltexpo.ranking.recommender import Recommendation, users_counted, wanted_users
 from ltexpo.ranking.rolling import LabelDay, RollingSettings, label_dates, roll
 from ltexpo.ranking.scores import Scores
 from ltexpo.ranking.settings import RecommendSettings
@@ -75,6 +76,8 @@ class Scored:
     scores: Scores
     kept: npt.NDArray[np.int64]
     """Rows of the lists, by user, best first."""
+    strangers: int
+    """Users among them without interactions."""
 
 
 class Model:
@@ -111,6 +114,7 @@ class Model:
         dates = label_dates(events, settings.rolling, settings.event_weights)
         earlier = events[events[Columns.Timestamp] < dates[0]]
         own = _reader_settings(settings)
+        before = None if reader is None or reader.match_ is None else reader.match_.until_
         self.reader_ = Reader(own) if reader is None else reader.continued(own, before=dates[0])
         vectors, matcher = self.reader_.fit_read(
             items, earlier, content, users=dataset.users, edges=edges, rng=rng
@@ -118,12 +122,16 @@ class Model:
         rolled = roll(
             items, events, lambda: self._blend(items, edges), features=settings.features, settings=settings.rolling,
             event_weights=settings.event_weights, tail=settings.tail, vectors=vectors, matcher=matcher,
-            attention=settings.attention, exclude_seen=settings.exclude_seen, rng=rng,
+            attention=settings.attention, exclude_seen=settings.exclude_seen,
+            read_as_new=lambda ids: self.reader_.read(
+                items, earlier, content, users=dataset.users, edges=edges, as_new=ids
+            ),
+            rng=rng,
         )
         self.demand_, self.label_days_ = rolled.demand, rolled.days
         with stage("ranker"):
             if rolled.days[0].examined is not None:
-                self.ranker_ = ClickRanker(settings.clicks).fit(rolled.days, rng=rng)
+                self.ranker_ = ClickRanker(settings.clicks).fit(rolled.days, rolled.as_new, rng=rng)
             else:
                 self.ranker_ = Ranker(settings.ranker).fit(rolled.days, rolled.baskets, rng=rng)
         spread = self.ranker_.spread_ if isinstance(self.ranker_, ClickRanker) else None
@@ -131,6 +139,7 @@ class Model:
             **chosen.report, "spread": None if spread is None else spread.record(),
             "label_days": [str(one.day.date()) for one in rolled.days],
             "calibration": {"means": self.ranker_.means}, "learnt_before": str(_end(events, settings)),
+            "continued_from": None if before is None else str(pd.Timestamp(before, unit="D", tz="UTC").round("s")),
         }
         return self
 
@@ -140,7 +149,7 @@ class Model:
     ) -> Recommendation:
         """Lists of `user_ids` (none: as the settings say) from the events before `until` (none: the settings')."""
         found = list(self.score(dataset, content, user_ids=user_ids, edges=edges, until=until))
-        frames, users = [], 0
+        frames = []
         for scored in found:
             row = scored.kept
             ids = scored.user_ids[scored.candidates.user[row]]
@@ -151,13 +160,14 @@ class Model:
             }))
             if scored.scores.spread is not None:
                 frames[-1][Columns.ScoreSpread] = scored.scores.spread[row]
-            users += len(scored.user_ids)
         candidates = pd.concat(frames, ignore_index=True)
         candidates[Columns.Rank] = candidates.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)
         lengths = candidates.groupby(Columns.Request, sort=False).size()
+        asked = found[0].user_ids.append([one.user_ids for one in found[1:]])
         counts = {
-            "users": users, "candidates": len(candidates),
-            f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()) + users - len(lengths),
+            **users_counted(dataset, self.settings, asked, sum(one.strangers for one in found)),
+            "candidates": len(candidates),
+            f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()) + len(asked) - len(lengths),
         }
         return Recommendation(candidates, {**self.report_, "counts": counts})
 
@@ -184,7 +194,8 @@ class Model:
                 k=settings.k, share=settings.explore, in_new=tier[candidates.item] == Tier.New,
                 new_share=settings.explore_new,
             )
-            yield Scored(ids, history.item_ids, candidates, scores, kept)
+            strangers = int((~ids.isin(history.user_ids.ids)).sum())
+            yield Scored(ids, history.item_ids, candidates, scores, kept, strangers)
 
     def today(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None
@@ -199,7 +210,8 @@ class Model:
         tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
         blend = self._blend(dataset.items, edges)
         return CandidateFeatures(blend, settings.features, vectors=vectors, matcher=matcher).fit(
-            history, items, tier, known=known, demand=self.demand_.score(known)
+            history, items, tier, known=known, demand=self.demand_.score(known),
+            looked=looks(events, history.item_ids, settings.attention),
         )
 
     def _blend(self, items: pd.DataFrame, edges: pd.DataFrame | None) -> Blend:

@@ -95,11 +95,36 @@ def _data(model: Model, dataset: Dataset, content: Content, own_words: bool) -> 
         f"- from {events[Columns.Timestamp].min():%Y-%m-%d %H:%M} to {events[Columns.Timestamp].max():%Y-%m-%d %H:%M} "
         f"UTC; nothing at or after {model.report_['learnt_before']} was seen",
         f"- label days, from which the trees learnt: {', '.join(model.report_['label_days'])}",
-        *(vectors or ["- no vectors"]),
+        *_begun(model), *(vectors or ["- no vectors"]), *_unseen(content, dataset, tiers),
         "- tiers: " + ", ".join(f"{int((tiers == name).sum()):,} {name}" for name in Tier.All)
         + f"; {model.settings.tail}",
     ]
+    lines += [f"- {note.replace('.', ': ', 1)}: {count:,}" for note, count in dataset.notes.items()]
     return "\n".join(lines)
+
+
+def _begun(model: Model) -> list[str]:
+    """Where the match model went on from an earlier one."""
+    before = model.report_.get("continued_from")
+    if before is None:
+        return []
+    graph = "" if model.reader_.graph_ is None else " The graph network is the earlier model's, as it was."
+    return [_paragraph(
+        f"continued: the match model went on learning from an earlier model, which had learnt from events before "
+        f"{before}.{graph} The trees were learnt anew.", bullet=True,
+    )]
+
+
+def _unseen(content: Content, dataset: Dataset, tiers: "pd.Series[str]") -> list[str]:
+    """New products that no vector tells of."""
+    there = np.any([mask for _, mask in content.values()], axis=0) if content else np.zeros(len(tiers), dtype=bool)
+    n = int(((tiers == Tier.New).to_numpy() & ~there).sum())
+    if not n:
+        return []
+    return [_paragraph(
+        f"{n:,} new products have no vector of any kind: nothing but attributes, price and date says whom they could "
+        "be for, and those that lack these too are candidates of hardly anybody", bullet=True,
+    )]
 
 
 def _measures(report: TrainReport) -> str:
@@ -170,6 +195,11 @@ def _limits(model: Model, report: TrainReport) -> str:
             "at. Where it is wrong, scores are wrong by as much.",
             "It was judged within what was logged as shown. How well it picks from all products is not known from it.",
         ]
+        if model.settings.rolling.as_new:
+            known.append(
+                "What a product is worth that nobody was shown was learnt from others, drawn evenly, whose past was "
+                "taken away. Where new products are better or worse than these, their scores are off by as much."
+            )
         if model.label_days_[0].propensity is not None:
             known.append(
                 "Scores are calibrated for what would be shown if all were shown alike (inverse propensity); the table "

@@ -25,7 +25,7 @@ def parts_of(features: Iterable[str]) -> dict[str, str]:
 
     Features of vectors V go to V itself, whatever its name; 'match' are those of the match model and likeness by all
     vectors at once. 'behaviour': what the user and others took; 'popularity': how often and how lately an item was
-    taken, and its place in the catalogue's order.
+    taken, how often looked at and then clicked, and its place in the catalogue's order.
     """
     names = list(features)
     vectors = {name.removeprefix("i_alike_") for name in names if name.startswith("i_alike_")}

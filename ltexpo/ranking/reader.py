@@ -147,12 +147,17 @@ class Reader:
 
     def read(
         self, items: pd.DataFrame, events: pd.DataFrame, content: Content, *, users: pd.DataFrame | None = None,
-        edges: pd.DataFrame | None = None,
+        edges: pd.DataFrame | None = None, as_new: npt.NDArray[np.object_] | None = None,
     ) -> tuple[Vectors, Matcher | None]:
-        """Unit vectors of every product by name, (I, d) in item_id order, 0 where it has none, and the matcher."""
+        """Unit vectors of every product by name, (I, d) in item_id order, 0 where it has none, and the matcher.
+
+        The products `as_new` (item_ids) are read as if nobody had ever seen them.
+        """
+        if as_new is not None:
+            events = events[~events[Columns.Item].isin(as_new)]
         narrow = self._narrow(content)
         graph = None if self.graph_ is None else self._graph(items, events, narrow, edges)
-        return self._read(items, content, narrow, self._graph_vectors(graph, items, narrow), users)
+        return self._read(items, content, narrow, self._graph_vectors(graph, items, narrow), users, as_new)
 
     def save(self, folder: Path) -> None:
         """Write edges.json, graph/ and match/ into `folder`, which is made."""
@@ -181,12 +186,13 @@ class Reader:
         return reader
 
     def _read(
-        self, items: pd.DataFrame, content: Content, narrow: Content, extra: Content, users: pd.DataFrame | None
+        self, items: pd.DataFrame, content: Content, narrow: Content, extra: Content, users: pd.DataFrame | None,
+        as_new: npt.NDArray[np.object_] | None = None,
     ) -> tuple[Vectors, Matcher | None]:
         vectors = {name: rows for name, (rows, _) in _by_id({**narrow, **extra}, items).items()}
         if self.match_ is None:
             return vectors, None
-        return vectors, Matcher.of(self.match_, items, {**content, **extra}, users)
+        return vectors, Matcher.of(self.match_, items, {**content, **extra}, users, as_new=as_new)
 
     def _narrow(self, content: Content) -> Content:
         """Unit vectors of at most `compare_width`, 0 where there is none."""

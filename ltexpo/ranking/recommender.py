@@ -88,7 +88,8 @@ class Recommender:
             Columns.Rank: np.concatenate([block[3] for block in blocks]),
         })
         counts = {
-            "users": len(wanted), "candidates": len(candidates), "users without history": int((codes < 0).sum()),
+            **users_counted(self.dataset, self.settings, wanted, int((codes < 0).sum())),
+            "candidates": len(candidates),
             f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()),
         }
         return Recommendation(candidates, {**self.report, "counts": counts})
@@ -132,6 +133,19 @@ def wanted_users(dataset: Dataset, history: History, settings: RecommendSettings
         return history.user_ids.ids
     tables = [table for table in (dataset.events, dataset.users) if table is not None]
     return IdMap.of(pd.concat([table[Columns.User] for table in tables])).ids
+
+
+def users_counted(
+    dataset: Dataset, settings: RecommendSettings, asked: "pd.Index[Any]", strangers: int
+) -> dict[str, int]:
+    """Users `asked` for, `strangers` without interactions among them, and with a users_file those whom no table knows.
+    """
+    counts = {"users": len(asked), "users without history": strangers}
+    if settings.users_file is not None:
+        tables = [table for table in (dataset.events, dataset.users) if table is not None]
+        known = np.logical_or.reduce([asked.isin(table[Columns.User]) for table in tables])
+        counts["users of users_file whom no table knows"] = int((~known).sum())
+    return counts
 
 
 def _entries(scores: Csr) -> tuple[npt.NDArray[Any], ...]:

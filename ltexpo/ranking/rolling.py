@@ -25,6 +25,7 @@ from ltexpo.ranking.demand import DemandDay, DemandSettings, fit_demand
 from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettings, Vectors
 from ltexpo.ranking.gbm import Gbm
 from ltexpo.ranking.item_features import item_features
+from ltexpo.ranking.looks import looks
 from ltexpo.ranking.matching import Matcher
 from ltexpo.ranking.shown import Shown
 from ltexpo.sparse import Csr, csr
@@ -43,6 +44,9 @@ class RollingSettings(Settings):
     """At most this many users of a day are drawn."""
     max_baskets: int = Field(3000, ge=0)
     """At most this many baskets of a day are cut in two to learn from; 0: none."""
+    as_new: float = Field(0.2, ge=0, lt=1)
+    """Where impressions are learnt from: this share of the products is met a second time, with all its past taken away,
+    so that the ranker learns what products are worth that nobody was shown yet; 0: none."""
     family_column: str | None = None
     """Column of items whose holders are told apart only by colour or size: demand is never learnt from one for
     another; null: each item is its own family."""
@@ -103,6 +107,8 @@ class Rolled:
     baskets: list[LabelDay]
     """Users whose basket of the day was cut in two (see `baskets`)."""
     demand: Gbm
+    as_new: list[LabelDay]
+    """Impressions of products whose past was taken away; see `RollingSettings.as_new`."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,8 @@ class _Past:
     tier: npt.NDArray[np.object_]
     known: pd.DataFrame
     taken: npt.NDArray[np.int64]
+    looked: pd.DataFrame | None
+    """See `looks`; None where no impression has a rank."""
 
 
 def label_dates(
@@ -146,13 +154,15 @@ def roll(
     items: pd.DataFrame, events: pd.DataFrame, make_blend: Callable[[], Blend], *, features: FeatureSettings,
     settings: RollingSettings, event_weights: dict[str, float], tail: TailSpec, vectors: Vectors | None = None,
     matcher: Matcher | None = None, attention: str | tuple[float, ...] = "log2", exclude_seen: bool = False,
+    read_as_new: Callable[[npt.NDArray[np.object_]], tuple[Vectors, Matcher | None]] | None = None,
     rng: int | np.random.Generator = 0,
 ) -> Rolled:
     """Make label days from `events` (training events only), and learn demand from them.
 
     `make_blend` gives a new blend for each fit; `vectors` (name → (I, d)) are in the order of sorted item ids, which
     is that of every history's item codes. Vectors and `matcher` may have learnt from events before `label_dates` only.
-    `attention` is what impressions were looked at with. Raises `SplitError`: see `label_dates`.
+    `attention` is what impressions were looked at with. `read_as_new` gives vectors and matcher that know nothing of
+    the behaviour of some products (item_ids); none: no product is met as new. Raises `SplitError`: see `label_dates`.
     """
     rng = np.random.default_rng(rng)
     past = _past_days(items, events, features, settings, event_weights, tail, vectors, attention)
@@ -161,10 +171,15 @@ def roll(
     demand = fit_demand([DemandDay(one.known, one.taken.astype(float)) for one in past], family, settings.demand, rng)
     clicks = sum(int(one.shown.clicked.sum()) for one in past if one.shown is not None)
     days, baskets = [], []
-    for one in track(past, "label days", total=len(past)):
-        made = CandidateFeatures(make_blend(), features, vectors=vectors, matcher=matcher).fit(
-            one.history, items, one.tier, known=one.known, demand=demand.score_unseen(one.known, family)
+
+    def made_on(one: _Past, vectors: Vectors | None, matcher: Matcher | None) -> CandidateFeatures:
+        return CandidateFeatures(make_blend(), features, vectors=vectors, matcher=matcher).fit(
+            one.history, items, one.tier, known=one.known, demand=demand.score_unseen(one.known, family),
+            looked=one.looked,
         )
+
+    for one in track(past, "label days", total=len(past)):
+        made = made_on(one, vectors, matcher)
         if clicks >= settings.min_clicks:
             if one.shown is not None:
                 days.append(_shown_day(one, one.shown, made, settings.max_users, rng))
@@ -174,7 +189,18 @@ def roll(
         if cut is not None and settings.max_baskets:
             baskets.append(_labelled(one, made.adopt(cut.history), np.arange(cut.history.n_users), cut.wanted,
                                      cut.history, exclude_seen))
-    return Rolled(days, baskets, demand)
+    as_new = []
+    if days and settings.as_new and read_as_new is not None:
+        # a stream of its own: what is drawn here changes nothing else
+        ids = items[Columns.Item].to_numpy(dtype=object)
+        drawn = ids[rng.spawn(1)[0].random(len(ids)) < settings.as_new]
+        vectors, matcher = read_as_new(drawn)
+        past = _past_days(items, events, features, settings, event_weights, tail, vectors, attention, as_new=drawn)
+        for one in track(past, "label days, products as new", total=len(past)):
+            if one.shown is not None and len(one.shown.item):
+                made = made_on(one, vectors, matcher)
+                as_new.append(_shown_day(one, one.shown, made, settings.max_users, rng.spawn(1)[0]))
+    return Rolled(days, baskets, demand, as_new)
 
 
 def by_day(values: npt.NDArray[np.float64], days: Sequence[LabelDay]) -> list[npt.NDArray[np.float64]]:
@@ -188,23 +214,31 @@ def _acted(events: pd.DataFrame, event_weights: Mapping[str, float]) -> pd.DataF
 
 def _past_days(
     items: pd.DataFrame, events: pd.DataFrame, features: FeatureSettings, settings: RollingSettings,
-    event_weights: dict[str, float], tail: TailSpec, vectors: Vectors | None, attention: str | tuple[float, ...],
+    event_weights: dict[str, float], tail: TailSpec, vectors: Vectors | None, attention: str | tuple[float, ...], *,
+    as_new: npt.NDArray[np.object_] | None = None,
 ) -> list[_Past]:
+    """With `as_new` the past holds nothing of these products (item_ids), and what was shown on the day only them."""
     acted = _acted(events, event_weights)
     dates, every = (table[Columns.Timestamp].dt.floor("D") for table in (acted, events))
+    gone, gone_too = (table[Columns.Item].isin([] if as_new is None else as_new) for table in (acted, events))
+    ranked = Columns.Rank in events.columns and bool(events[Columns.Rank].notna().any())
     past: list[_Past] = []
     for day in label_dates(events, settings, event_weights):
-        earlier, on_day = acted[dates < day], acted[dates == day]
+        earlier, on_day = acted[(dates < day) & ~gone], acted[dates == day]
         history = History.of(items, earlier, event_weights=event_weights)
         ordered = history.in_code_order(items)
         pairs = on_day.drop_duplicates([Columns.User, Columns.Item])
         taken = np.bincount(history.item_ids.codes(pairs[Columns.Item]), minlength=history.n_items)
-        visits = events[every == day]
+        visits, before = events[every == day], events[(every < day) & ~gone_too]
         visited = history.also(visits[Columns.User].unique())
+        shown = Shown.of(visits, visited, attention)
+        if shown is not None and as_new is not None:
+            shown = shown.rows(np.isin(shown.item, history.item_ids.codes(as_new)))
         past.append(_Past(
-            day, history, on_day, visited, Shown.of(visits, visited, attention),
+            day, history, on_day, visited, shown,
             tail.assign(ordered, earlier)[Columns.Tier].to_numpy(dtype=object),
             item_features(history, ordered, features.item, vectors=vectors), taken,
+            looks(before, history.item_ids, attention) if ranked else None,
         ))
     return past
 

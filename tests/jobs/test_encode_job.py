@@ -52,6 +52,7 @@ def test_without_any_model_the_texts_are_projected(room: Path):
     vectors = encode(room, "plain")
     assert list(vectors.vectors) == ["text"]
     assert vectors.facts["columns"] == ["title", "colour"]
+    assert vectors.facts["titles"] == {"empty titles": 1, "cut off": 0}  # a title of ten thousand letters is read whole
     again = TfidfEncoder.load(room / "plain" / "tfidf").encode(["red shirt 9, red"]).vectors
     assert np.allclose(again, vectors.of("text", ["i09"])[0], atol=1e-5)
 
@@ -65,6 +66,7 @@ def test_saved_models_encode_and_every_row_is_accounted_for(room: Path):
     broken = len(BROKEN) + 1  # and the file without a byte
     assert facts["image"]["states"] == {"ok": 51, "absent": 1, "missing": 1, "outside": 1, "unreadable": broken}
     assert facts["text"]["states"] == {"ok": 58, "truncated": 2}  # without a title there is still a colour
+    assert vectors.facts["titles"] == {"empty titles": 1, "cut off": 2}
     assert facts["image"]["first_of_each_state"]["missing"] == "i57"
     states = read_frame(room / "models" / "items.parquet")
     assert (states["image_state"].isin(["ok"]) == vectors.masks["image"]).all()

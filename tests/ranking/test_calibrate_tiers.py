@@ -10,7 +10,7 @@ from ltexpo.columns import Tier
 from ltexpo.data.synthetic import make_shop
 from ltexpo.metrics.attention import attention_weights
 from ltexpo.ranking.calibrate import fit_calibration
-from ltexpo.ranking.calibrate_tiers import MIN_EVENTS, Shrunken, fit_tiers
+from ltexpo.ranking.calibrate_tiers import MIN_EVENTS, Shrunken, fit_tiers, tiers_from, tiers_record
 from ltexpo.ranking.recommend import RecommendSettings, fit_recommender
 
 GRID = np.linspace(0.1, 0.9, 17)
@@ -64,6 +64,26 @@ def test_without_tail_impressions_the_prior_alone_speaks():
     tail, new = (found(middle, np.array([name]))[0] for name in (Tier.Tail, Tier.New))
     assert tail == pytest.approx(found.head(middle)[0], rel=0.1)
     assert new == pytest.approx(tail / 2, rel=0.1)
+
+
+def test_scores_that_know_the_tiers_are_left_as_they_are_until_clicks_say_otherwise():
+    rng = np.random.default_rng(0)
+    n = 30_000
+    tier = rng.choice(TIERS, n, p=(0.9, 0.05, 0.05))
+    scores = rng.uniform(0.02, 0.2, n)
+    # The scores are true of the tail; of new products they promise twice what comes.
+    clicks = rng.random(n) < np.where(tier == Tier.New, scores / 2, scores)
+    found = fit_tiers(scores, clicks, tier, know_tiers=True, means="")
+    assert clicks[tier == Tier.Tail].sum() < 500
+    grid = np.linspace(0.04, 0.18, 8)
+    tail, new = (found(grid, np.full(len(grid), name)) for name in (Tier.Tail, Tier.New))
+    assert tail == pytest.approx(grid, rel=0.25) and new == pytest.approx(grid / 2, rel=0.3)
+    assert tiers_from(tiers_record(found))(grid, np.full(len(grid), Tier.New)) == pytest.approx(new)
+    # Another tier's curve would flatten them.
+    other = fit_tiers(scores, clicks, tier, means="").tail(grid)
+    assert np.ptp(np.log(other)) < 0.8 * np.ptp(np.log(tail))
+    alone = fit_tiers(scores, clicks, np.full(n, Tier.Head), know_tiers=True, means="")
+    assert alone.new(grid) == pytest.approx(grid, rel=1e-4)
 
 
 def test_ten_expected_clicks_of_prior_by_hand():

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from ltexpo.columns import Tier
 from ltexpo.errors import TableError
-from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
+from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees, _products_alike
 from ltexpo.ranking.features import Candidates
 from ltexpo.ranking.rolling import LabelDay
 from ltexpo.sparse import csr
@@ -95,6 +95,42 @@ def test_unseen_scores_come_from_boosters_and_maps_without_the_user(ranker: Clic
             rows = (fold == one) & (tier == name)
             order = np.argsort(raw[rows], kind="stable")
             assert (np.diff(unseen[rows][order]) >= 0).all()  # one rising map for each fold and tier
+
+
+def test_products_alike():
+    item = np.r_[np.full(20, 3), np.full(10, 0), 7]
+    weight = _products_alike(item)
+    of = [weight[item == code].sum() for code in (3, 0, 7)]
+    assert of[0] == pytest.approx(of[1]) and of[2] == pytest.approx(of[0] / 5) and weight.mean() == pytest.approx(1)
+
+
+def test_what_is_met_as_new_teaches_the_trees_and_does_not_calibrate():
+    """Products of kind 1 are met as new alone, and are clicked less than their quality tells."""
+    plain = [_day(0), _day(1)]
+    cold = _day(2)
+    features = cold.candidates.features.assign(quality=cold.candidates.features["quality"] + 1, kind=1.0)
+    cold = replace(cold, candidates=replace(cold.candidates, features=features))
+    plain = [
+        replace(day, candidates=replace(day.candidates, features=day.candidates.features.assign(kind=0.0)))
+        for day in plain
+    ]
+    with_it, without = (ClickRanker(SETTINGS).fit(plain, more, rng=0) for more in ([cold], []))
+    fresh = _day(3)
+    true = _true(fresh.candidates.features["quality"].to_numpy(dtype=float))
+    asked = fresh.candidates.features.assign(quality=fresh.candidates.features["quality"] + 1, kind=1.0)
+    asked = replace(fresh.candidates, features=asked)
+    error = [float((one.score(asked, fresh.tier).score - true).mean()) for one in (with_it, without)]
+    assert abs(error[0]) < 0.03 < 0.1 < error[1]
+    assert [len(one) for one in with_it.unseen_] == [len(day.outcome) for day in plain]
+    assert dict(with_it.calibration_.events) == dict(without.calibration_.events)
+
+
+def test_where_propensities_are_logged_new_products_are_calibrated_on_what_is_met_as_new():
+    days = [replace(day, propensity=np.full(len(day.outcome), 0.1)) for day in (_day(0), _day(1), _day(2))]
+    cold = replace(days[2], tier=np.full(N_ITEMS, Tier.New, dtype=object))
+    ranker = ClickRanker(SETTINGS).fit(days[:2], [cold], rng=0)
+    assert dict(ranker.calibration_.events)[Tier.New] == cold.outcome.sum()
+    assert [len(one) for one in ranker.unseen_] == [len(day.outcome) for day in days[:2]]
 
 
 def test_saving_and_parts(ranker: ClickRanker, tmp_path: Path):

@@ -20,8 +20,10 @@ from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, SplitError
 from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.model import Model, ModelSettings
+from ltexpo.ranking.model_card import model_card
 from ltexpo.ranking.ranker import Ranker
 from ltexpo.ranking.spread import Spread
+from ltexpo.ranking.train_report import train_report
 
 UNTIL = pd.Timestamp("2026-01-10", tz="UTC")
 """Midnight before the shop's last day."""
@@ -76,7 +78,10 @@ def test_candidates_keep_the_contract(shop: Shop, content: Content, models: dict
     tier = models[kind].settings.tail.assign(shop.dataset.items, earlier).set_index(Columns.Item)[Columns.Tier]
     in_tail = found[Columns.Item].map(tier) != Tier.Head
     assert in_tail.groupby(found[Columns.Request]).sum().min() >= int(0.2 * 12)
-    assert made.report["counts"] == {"users": 400, "candidates": 4800, "lists shorter than 12": 0}
+    strangers = int((~shop.dataset.users[Columns.User].isin(known)).sum())
+    assert made.report["counts"] == {
+        "users": 400, "users without history": strangers, "candidates": 4800, "lists shorter than 12": 0,
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -217,6 +222,9 @@ def test_a_reader_goes_on_learning_on_newer_days_only(
     later = continued(until=None)
     assert later.reader_.match_.until_ > early.reader_.match_.until_
     assert len(later.reader_.match_.losses_) > len(early.reader_.match_.losses_)
+    seen = pd.Timestamp(early.reader_.match_.until_, unit="D", tz="UTC").round("s")
+    card = model_card(later, train_report(later, shop.dataset), shop.dataset, content, seed=0)
+    assert f"events before {seen}" in " ".join(card.split()) and early.report_["continued_from"] is None
     with pytest.raises(ConfigError, match="'fusion' is not as in the model to continue from"):
         continued(until=None, fusion={"width": 16, "heads": 2})
     with pytest.raises(SplitError, match="later than the start of the label days"):

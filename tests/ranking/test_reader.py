@@ -95,6 +95,21 @@ def test_products_that_came_later_are_read_and_matched(reader: Reader):
     assert (scores.argmax(axis=1) == brand).mean() > 0.6  # one in six by chance
 
 
+def test_products_read_as_new_are_read_as_if_nobody_had_seen_them(reader: Reader):
+    ids = np.array(["i001", "i050"], dtype=object)
+    events = _purchases()
+    vectors, matcher = reader.read(_catalogue(), events, _content(), as_new=ids)
+    gone = events[~events[Columns.Item].isin(ids)]
+    same, _ = reader.read(_catalogue(), gone, _content())
+    assert vectors[GRAPH] == pytest.approx(same[GRAPH], abs=1e-6)
+    before = reader.read(_catalogue(), events, _content())[1]
+    assert matcher is not None and before is not None and reader.match_ is not None
+    changed = np.abs(matcher.items - before.items).max(axis=1)
+    assert (changed[[1, 50]] > 1e-3).all()
+    hidden = reader.match_.item_vectors(_catalogue(), matcher.content, hidden=("behaviour",))
+    assert matcher.items[[1, 50]] == pytest.approx(hidden[[1, 50]], abs=1e-6)
+
+
 @pytest.mark.parametrize("without", ["graph", "fusion"])
 def test_saved_and_loaded_it_reads_the_same_bytes(reader: Reader, without: str, tmp_path: Path):
     for name, one in (("whole", reader), ("part", Reader(_settings(**{without: None})))):

@@ -140,6 +140,15 @@ def test_cold_users_get_what_their_segment_takes(result):
     assert result.report["counts"]["users without history"] == 2
 
 
+def test_listed_users_whom_no_table_knows_are_counted(dataset, tmp_path):
+    known = sorted(dataset.events["user_id"])[0]
+    pd.DataFrame({"user_id": [known, "cold0", "x1", "x2", "x2"]}).to_parquet(tmp_path / "users.parquet")
+    made = recommend(dataset, RecommendSettings(k=10, users_file=tmp_path / "users.parquet"), rng=0)
+    counts = made.report["counts"]
+    assert (counts["users"], counts["users without history"]) == (4, 3)
+    assert counts["users of users_file whom no table knows"] == 2
+
+
 def test_seen_items_are_excluded_on_demand(dataset):
     candidates = recommend(dataset, RecommendSettings(k=10, exclude_seen=True), rng=0).candidates
     seen = set(zip(dataset.events["user_id"], dataset.events["item_id"], strict=True))

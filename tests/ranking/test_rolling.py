@@ -14,7 +14,7 @@ from ltexpo.ranking.components import ComponentSettings, components_named
 from ltexpo.ranking.demand import DemandSettings, DemandTrees
 from ltexpo.ranking.features import FeatureSettings
 from ltexpo.ranking.pool import PoolSettings
-from ltexpo.ranking.rolling import Rolled, RollingSettings, label_dates, roll
+from ltexpo.ranking.rolling import LabelDay, Rolled, RollingSettings, label_dates, roll
 
 TREES = DemandTrees(
     bags=2, max_rounds=30, patience=10, learning_rate=0.2, leaves=15, min_rows=60, l2=10.0, feature_share=0.4
@@ -127,3 +127,38 @@ def test_where_impressions_are_logged_rows_are_what_was_shown(shop: Shop):
         assert not set(one.user_ids) <= set(known)  # newcomers are among them
     with pytest.raises(SplitError, match="fewer than"):
         label_dates(events, SETTINGS.model_copy(update={"min_users": 501}), dict(EVENT_WEIGHTS))
+
+
+def test_products_met_as_new_have_no_past(shop: Shop):
+    settings = SETTINGS.model_copy(update={"min_clicks": 50, "max_users": 10**6, "as_new": 0.3})
+    asked = []
+
+    def read(ids: np.ndarray) -> tuple[None, None]:
+        asked.append(set(ids))
+        return None, None
+
+    plain = _rolled(shop, shop.dataset.events, settings)
+    assert plain.as_new == []
+    found = roll(
+        shop.dataset.items[COLUMNS], shop.dataset.events, _blend, features=FEATURES, settings=settings,
+        event_weights=dict(EVENT_WEIGHTS), tail=TailSpec(), read_as_new=read, rng=0,
+    )
+    (drawn,) = asked
+    assert 0.2 < len(drawn) / 600 < 0.4
+    ids = np.sort(shop.dataset.items[Columns.Item].to_numpy(dtype=object))
+    for day, as_was, before in zip(found.as_new, found.days, plain.days, strict=True):
+        # The days themselves are the same bytes, whatever is learnt beside them.
+        pd.testing.assert_frame_equal(as_was.candidates.features, before.candidates.features)
+        features = day.candidates.features
+        assert set(ids[day.candidates.item]) <= drawn and len(features) > 50
+        assert (day.tier[day.candidates.item] == "new").all() and (features["i_new"] == 1).all()
+        assert (features[["i_count", "i_heat", "i_looked", "s_cooccurrence", "p_same"]] == 0).all(axis=None)
+        assert features["i_rate"].nunique() == 1
+        # What was shown and clicked on the day is as it was.
+        def pairs(one: LabelDay) -> pd.Series:
+            user, item = one.user_ids[one.candidates.user], ids[one.candidates.item]
+            return pd.Series(one.outcome, index=pd.MultiIndex.from_arrays([user, item])).sort_index()
+
+        expected = pairs(as_was)
+        expected = expected[expected.index.get_level_values(1).isin(drawn)]
+        pd.testing.assert_series_equal(pairs(day), expected)

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="extra 'model' is not installed")
 
 from tiny_ranking import tiny_settings
 
-from ltexpo.columns import Columns, EventKind
+from ltexpo.columns import Columns, EventKind, Tier
 from ltexpo.data.synthetic import Shop
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.ranking.model import Model, ModelSettings
@@ -95,6 +95,10 @@ def test_it_prints_a_page_and_a_card(
     there = int(content["image"][1].sum())
     assert f"vectors `image`, 6 wide: {there} products have them, {300 - there} do not" in card
     assert str(model.settings.tail) in card
+    counted = model.settings.tail.assign(shop.dataset.items, shop.dataset.events)
+    unseen = int(((counted[Columns.Tier] == Tier.New).to_numpy() & ~content["image"][1]).sum())
+    assert unseen and f"- {unseen} new products have no vector of any kind" in card
+    assert "continued" not in card
     assert model.ranker_.means[1:] in card
     assert f"{report.measures['model'].iloc[0]:.4f}" in card
     assert "ltexpo recommend --data DATA --model THIS_FOLDER --vectors VECTORS --out OUT" in card

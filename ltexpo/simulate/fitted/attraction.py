@@ -28,6 +28,8 @@ class Attraction:
 
     columns: PairColumns
     model: Logistic
+    ridges: dict[float, float]
+    """How likely each ridge is, by the rows that it was chosen on; adding up to 1."""
     offset: float
     """Moves the log-odds from the sampled rows to the population, where negatives were sampled."""
     facts: dict[str, Any]
@@ -45,11 +47,13 @@ class Attraction:
 def fit_attraction(
     columns: PairColumns, pairs: pd.DataFrame, taken: npt.NDArray[np.bool_], *,
     rank: npt.NDArray[np.int64] | None = None, offset: float = 0.0, ridge: float | None = None,
-    rng: np.random.Generator,
+    draw: bool = False, rng: np.random.Generator,
 ) -> Attraction:
     """Without a `ridge`, one is chosen on a fifth of the rows; then all rows of `pairs` (user_id, item_id) are used.
 
-    With `rank` (n,), examination by rank is fitted too. Raises `TableError` where all rows ended alike.
+    With `rank` (n,), examination by rank is fitted too. `draw`: not the likeliest weights but some that the prior makes
+    as likely: its mean is drawn from itself, so that resampled rows give draws from the posterior (randomise, then
+    optimise: Bardsley et al. 2014). Raises `TableError` where all rows ended alike.
     """
     if not taken.any() or taken.all():
         share = "all" if taken.all() else "none"
@@ -59,10 +63,11 @@ def fit_attraction(
     held = rng.random(len(pairs)) < _HELD_OUT
     depth = 1 if rank is None else int(rank.max())
 
-    def fitted(rows: npt.NDArray[np.bool_], penalty: float) -> Logistic:
+    def fitted(rows: npt.NDArray[np.bool_], penalty: float, center: Floats | None = None) -> Logistic:
         penalties = [0.0, _NUMBERS_PENALTY, *[penalty] * (len(blocks) - 2)]
         ranks = None if rank is None else rank[rows]
-        return fit_logistic([block[rows] for block in blocks], taken[rows], penalties, rank=ranks, depth=depth)
+        parts = [block[rows] for block in blocks]
+        return fit_logistic(parts, taken[rows], penalties, rank=ranks, depth=depth, center=center)
 
     def loss(model: Logistic) -> float:
         p = model.predict([block[held] for block in blocks])
@@ -76,9 +81,22 @@ def fit_attraction(
     else:  # too few outcomes to hold any back
         losses = {_PENALTIES[-1]: float("nan")}
     best = min(losses, key=lambda penalty: (losses[penalty], -penalty))
-    model = fitted(np.ones(len(pairs), dtype=np.bool_), best)
+    center = None
+    if draw:
+        center = np.concatenate([
+            np.zeros(blocks[0].shape[1] + blocks[1].shape[1]),
+            rng.standard_normal(sum(block.shape[1] for block in blocks[2:])) / np.sqrt(best),
+        ])
+    model = fitted(np.ones(len(pairs), dtype=np.bool_), best, center)
     facts = {"rows": len(pairs), "taken": int(taken.sum()), "ridge": best, "held_out_log_loss": losses[best]}
-    return Attraction(columns, model, offset, facts)
+    return Attraction(columns, model, _likely(losses, int(held.sum())), offset, facts)
+
+
+def _likely(losses: dict[float, float], rows: int) -> dict[float, float]:
+    """Weights of models by their held-out likelihood (pseudo-BMA: Yao et al. 2018)."""
+    loss = np.array(list(losses.values()))
+    weight = np.ones(len(loss)) if np.isnan(loss).any() else np.exp(-rows * (loss - loss.min()))
+    return dict(zip(losses, (weight / weight.sum()).tolist(), strict=True))
 
 
 def sampled_choices(

@@ -68,11 +68,13 @@ class FittedEnvironment:
 
     @classmethod
     def fit(
-        cls, items: pd.DataFrame, events: pd.DataFrame, settings: FitSettings, rng: int | np.random.Generator = 0
+        cls, items: pd.DataFrame, events: pd.DataFrame, settings: FitSettings, rng: int | np.random.Generator = 0,
+        *, draw: bool = False,
     ) -> "FittedEnvironment":
         """Events before `settings.since` are only counted (tastes, popularity); those from then on are predicted.
 
-        Raises `TableError` where there are none, or all ended alike.
+        `draw`: see `fit_attraction`; for logs with impressions. Raises `TableError` where there are none, or all ended
+        alike.
         """
         generator = np.random.default_rng(rng)
         earlier, now = split(events, settings)
@@ -85,7 +87,7 @@ class FittedEnvironment:
         clicked = was_clicked(shown, now)
         columns = PairColumns(items, earlier, shown[Columns.User], shown[Columns.Item])
         rank = shown[Columns.Rank].to_numpy(np.int64)
-        take = fit_attraction(columns, shown, clicked, rank=rank, ridge=settings.ridge, rng=generator)
+        take = fit_attraction(columns, shown, clicked, rank=rank, ridge=settings.ridge, draw=draw, rng=generator)
         examination = _falling(take.model.examination, np.bincount(rank - 1))
         clicks = now[now[Columns.Event] == EventKind.Click]
         bought = clicked_then_bought(clicks, now[now[Columns.Event] == EventKind.Purchase])

@@ -1,8 +1,9 @@
 """A fitted environment + a log that it was not fitted on → how far its predictions are off, with intervals.
 
 What was shown in the log is taken as it is; the environment says how often it was examined and clicked. Its own
-uncertainty counts too: it is fitted anew on samples of its users, and a prediction differs from what happened if it
-does so beyond both errors.
+uncertainty counts too: it is drawn anew from what its log leaves possible (other samples of it, other strengths of
+shrinking, other effects of items that were hardly met), and a prediction differs from what happened if it does so
+beyond both errors.
 """
 
 from dataclasses import dataclass
@@ -82,10 +83,12 @@ def fidelity(
     ranked = fitted_on if policy is None else policy[policy[Columns.Event] == EventKind.Impression]
     case = _Case(items, shown, was_clicked(shown, later), ranked, earlier if len(earlier) else fitted_on, deepest)
     again = []
-    settings = settings.model_copy(update={"ridge": environment.take.facts["ridge"]})
+    likely = environment.take.ridges
     for _ in range(refits):
+        ridge = float(generator.choice(list(likely), p=list(likely.values())))
         sample = pd.concat([earlier, _resampled(now, generator)], ignore_index=True)
-        again.append(case.predicted(FittedEnvironment.fit(items, sample, settings, generator)))
+        other = settings.model_copy(update={"ridge": ridge})
+        again.append(case.predicted(FittedEnvironment.fit(items, sample, other, generator, draw=True)))
     plain = case.predicted(environment)
     return Fidelity(case.table(plain, np.std(again, axis=0, ddof=1), level), level, len(fitted_on))
 

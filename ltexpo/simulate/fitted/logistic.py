@@ -33,19 +33,20 @@ class Logistic:
 
 def fit_logistic(
     blocks: Sequence[Csr], clicked: npt.NDArray[np.bool_], penalties: Sequence[float],
-    *, rank: npt.NDArray[np.int64] | None = None, depth: int = 1,
+    *, rank: npt.NDArray[np.int64] | None = None, depth: int = 1, center: Floats | None = None,
 ) -> Logistic:
-    """Maximise Σ_n log P(c_n) − ½ Σ_b penalties_b ‖weights_b‖², where P(c_n = 1) = examination_rank(n) · σ(z_n).
+    """Maximise Σ_n log P(c_n) − ½ Σ_b penalties_b ‖weights_b − center_b‖², P(c_n = 1) = examination_rank(n) · σ(z_n).
 
     blocks: sparse (n, D_b), the first a column of ones. clicked: (n,). rank: (n,) from 1 to `depth`; without it all
     was examined. Examination and attraction are fitted together (position-based model: Richardson et al. 2007); the
     first rank is always examined, as only the product of the two is seen. A ridge is the Gaussian prior of a random
-    effect.
+    effect, `center` (Σ_b D_b,) its mean: 0 where not given.
     """
     features = sparse.hstack(blocks, format="csr")
     transposed = features.T.tocsr()
     ridge = np.concatenate([np.full(block.shape[1], penalty) for block, penalty in zip(blocks, penalties, strict=True)])
     n_weights = features.shape[1]
+    middle = np.zeros(n_weights) if center is None else center
     place = np.zeros(len(clicked), dtype=np.int64) if rank is None else rank - 1
 
     def examination(found: Floats) -> Floats:
@@ -55,11 +56,12 @@ def fit_logistic(
         weights, curve = found[:n_weights], examination(found)
         p, e = expit(features @ weights), curve[place]
         hit, missed = np.maximum(e * p, 1e-300), np.maximum(1 - e * p, 1e-300)
-        value = -np.where(clicked, np.log(hit), np.log(missed)).sum() + 0.5 * (ridge * weights**2).sum()
+        value = -np.where(clicked, np.log(hit), np.log(missed)).sum()
+        value += 0.5 * (ridge * (weights - middle) ** 2).sum()
         to_logit = np.where(clicked, 1 - p, -e * p * (1 - p) / missed)
         to_curve = np.where(clicked, 1 - e, -p * e * (1 - e) / missed)
         by_rank = np.bincount(place, weights=to_curve, minlength=depth)[1:]
-        return float(value), np.r_[ridge * weights - transposed @ to_logit, -by_rank]
+        return float(value), np.r_[ridge * (weights - middle) - transposed @ to_logit, -by_rank]
 
     # From the mean at the first rank and the fall of clicks with rank few steps lead to the optimum.
     rows = np.maximum(np.bincount(place, minlength=depth), 1)

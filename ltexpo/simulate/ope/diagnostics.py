@@ -49,6 +49,8 @@ def refusal(found: Diagnosis, missing: float, settings: OpeSettings) -> str | No
     weights' mean tells that it matters.
     """
     mean = found.mean_weight
+    if mean.clusters < 2:
+        return "all requests are of one user, so that nothing tells how sure it is"
     if found.effective < settings.min_effective:
         return f"effective sample size {found.effective:.1f}, below {settings.min_effective:g}"
     if abs(mean.value - 1) > settings.max_lacking and not mean.low <= 1 <= mean.high:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +99,8 @@ class _Case:
     """One log and one policy, already aligned; what several estimators share is made once."""
 
     def __init__(self, log: Logged, policy: TargetPolicy, settings: OpeSettings, rng: np.random.Generator) -> None:
-        self.log, self.policy, self.settings, self.rng = log, policy, settings, rng
+        self.log, self.policy, self.settings = log, policy, settings
+        self._diagnoses: dict[str, Diagnosis] = {}
         self.clusters = log.clusters(settings.cluster)
         self.own = Ratio.mean(log.rewards.sum(axis=1), self.clusters)
         self.marginal = policy.marginal(log, rng)
@@ -117,18 +119,14 @@ class _Case:
             return Row.refused(name, kind, "it needs propensities given what stands above, the log has marginal ones")
         if name == "dm":
             return self._direct(kind)
-        weights, rewards, clusters = self._of_kind(kind)
-        found = diagnose(
-            weights, rewards, clusters, requests=len(self.log.users), level=self.settings.level
-        )
         with np.errstate(invalid="ignore"):
             linear, shift = self._linear(name)
-        reason = refusal(found, self.missing, self.settings)
+        reason = self._refusal(kind)
         if reason is None and not np.isfinite(linear).all():
             reason = "no slot of some rank has a weight above 0"
         if reason is None and kind == _OWN:
             reason = self._depends(linear)
-        return self._row(name, kind, linear, found, reason, shift)
+        return self._row(name, kind, linear, self._found(kind), reason, shift)
 
     def _row(
         self, name: str, kind: str, linear: Floats, found: Diagnosis | None, reason: str | None, shift: float = 0.0
@@ -149,9 +147,7 @@ class _Case:
                 "snips": lambda steps: ranking.list_snips(steps, rewards),
                 "rips": lambda steps: ranking.rips(steps, rewards, log.shown),
                 "snrips": lambda steps: slot.snips(ranking.prefix_weights(steps, log.shown), rewards, log.shown),
-                "cascade_dr": lambda steps: ranking.cascade_dr(
-                    steps, rewards, log.shown, *ranking.cascade_values(rewards, log.shown, self.predicted)
-                ),
+                "cascade_dr": lambda _: self.cascade,
             }
             return lists[name](self.steps), 0.0
         if name == "switch_dr":
@@ -166,6 +162,15 @@ class _Case:
             "dr": lambda: self._doubly(weights),
         }
         return slots[name](), 0.0
+
+    @cached_property
+    def cascade(self) -> Floats:
+        """(R,) contributions of cascade-DR, which others are checked against."""
+        assert self.steps is not None
+        rewards, shown = self.log.rewards, self.log.shown
+        return ranking.cascade_dr(
+            self.steps, rewards, shown, *ranking.cascade_values(rewards, shown, self.predicted)
+        )
 
     def _doubly(self, weights: Floats) -> Floats:
         predicted = self.predicted
@@ -204,9 +209,7 @@ class _Case:
         """Why a slot's reward does not depend on its own item alone; None where nothing shows it."""
         if self.log.single or self.steps is None or self._refusal(_ABOVE) is not None:
             return None
-        return self._apart(
-            linear, self._linear("cascade_dr")[0], "cascade_dr, for which rewards may depend on what stands above,"
-        )
+        return self._apart(linear, self.cascade, "cascade_dr, for which rewards may depend on what stands above,")
 
     def _apart(self, linear: Floats, checked: Floats, what: str) -> str | None:
         """Says so when `checked`, an estimate that assumes less, differs by more than chance explains."""
@@ -216,9 +219,15 @@ class _Case:
         return f"{what} differs by {off.value:.3g} ({off.low:.3g} to {off.high:.3g})"
 
     def _refusal(self, kind: str) -> str | None:
-        weights, rewards, clusters = self._of_kind(kind)
-        found = diagnose(weights, rewards, clusters, requests=len(self.log.users), level=self.settings.level)
-        return refusal(found, self.missing, self.settings)
+        return refusal(self._found(kind), self.missing, self.settings)
+
+    def _found(self, kind: str) -> Diagnosis:
+        if kind not in self._diagnoses:
+            weights, rewards, clusters = self._of_kind(kind)
+            self._diagnoses[kind] = diagnose(
+                weights, rewards, clusters, requests=len(self.log.users), level=self.settings.level
+            )
+        return self._diagnoses[kind]
 
     def _of_kind(self, kind: str) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         """(n,) weights, rewards and clusters, of slots or of lists."""

@@ -28,7 +28,7 @@ def compare_two_way(
     The variance is that of users plus that of items minus that of their pairs (Cameron, Gelbach & Miller 2011), the
     freedom one less than the fewer of the two. An item is the same in both arms, so what it adds to both cancels. It
     answers for other users AND other items like these; to know what a change does to this catalogue, users are enough
-    (`compare`), and in A/A its rejections are too few. Where the formula falls below users alone, users alone count.
+    (`compare`). Where the formula falls below users alone, users alone count.
     """
     for name, arm, items in (("treatment", treatment, treatment_items), ("control", control, control_items)):
         if not len(arm.numerator) or len(items) != len(arm.numerator):

@@ -71,9 +71,10 @@ def power(
     freedom = np.maximum(n - 2, 1)
     quantile = stdtrit(freedom, 0.5 + level / 2)
     shift = np.abs(effect) / error
-    # The noncentral t underflows to NaN: far out on the wrong side to a chance of 0, and where the power is 1.
-    wrong_side = np.nan_to_num(nct.cdf(-quantile, freedom, shift))
-    found: Array = np.where(shift > 37, 1.0, nct.sf(quantile, freedom, shift) + wrong_side)
+    # Far out the noncentral t underflows to NaN, where the power is 1 and the wrong side's chance 0 to all digits.
+    right = nct.sf(quantile, freedom, np.minimum(shift, quantile + 7))
+    wrong = nct.cdf(-quantile, freedom, np.minimum(shift, 5.0))
+    found: Array = np.where(shift > quantile + 7, 1.0, right) + np.where(shift > 5, 0.0, wrong)
     return found
 
 

@@ -40,7 +40,7 @@ def z_of(found: pd.DataFrame) -> "pd.Series[float]":
 @pytest.fixture(scope="module")
 def cascades() -> pd.DataFrame:
     slates = Slates.make("cascade", n_items=6, k=3, apart=1.0, rng=np.random.default_rng(0), clicks=0.5)
-    return draws(slates, LISTS, n=1500, times=60)
+    return draws(slates, LISTS, n=1000, times=40)
 
 
 def test_lists_are_unbiased_where_their_assumption_holds(cascades: pd.DataFrame):
@@ -61,7 +61,7 @@ def test_intervals_hold_the_truth(cascades: pd.DataFrame):
 
 def test_single_slots_are_unbiased_and_covered():
     slates = Slates.make("own item", n_items=8, k=1, apart=1.0, rng=np.random.default_rng(1))
-    found = draws(slates, ("ips", "snips", "dr", "dr_shrinkage"), n=2000, times=60)
+    found = draws(slates, ("ips", "snips", "dr", "dr_shrinkage"), n=2000, times=40)
     assert (z_of(found).abs() < 3).all()
     assert found["held"].mean() == pytest.approx(0.95, abs=0.05)
 
@@ -127,6 +127,26 @@ def test_poor_overlap_is_refused():
     result = evaluate_policy(log, read_policy(slates.table(), log))
     assert all(row.verdict.startswith("cannot say: ") for row in result.rows)
     assert result.headline is None
+
+
+def test_one_user_or_no_reward_tells_nothing():
+    slates = Slates.make("own item", n_items=6, k=2, apart=0.5, rng=np.random.default_rng(2))
+    log = slates.log(500, np.random.default_rng(3))
+    policy = read_policy(slates.table(), log)
+    alone = evaluate_policy(replace(log, users=np.zeros(500, dtype=np.int64)), policy)
+    silent = evaluate_policy(replace(log, rewards=np.zeros(log.rewards.shape)), policy)
+    assert all("all requests are of one user" in row.verdict for row in alone.rows)
+    assert all("0.0 effective rewarded slots, below 10" in row.verdict for row in silent.rows)
+    assert silent.on_policy.value == 0
+
+
+def test_a_constant_reward_is_its_own_value():
+    slates = Slates.make("own item", n_items=6, k=1, apart=0.5, rng=np.random.default_rng(2))
+    log = slates.log(2000, np.random.default_rng(3))
+    result = evaluate_policy(replace(log, rewards=np.ones(log.rewards.shape)), read_policy(slates.table(), log))
+    for row in result.rows:
+        assert row.value.value == pytest.approx(1, abs=1e-9 if row.estimator != "ips" else 0.1)
+        assert row.ok
 
 
 def test_estimators_must_suit_the_log():

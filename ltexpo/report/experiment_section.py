@@ -16,7 +16,7 @@ from ltexpo.report.off_policy_part import off_policy_part
 from ltexpo.report.power_part import power_part
 from ltexpo.report.segments_part import segments_part
 from ltexpo.report.shifts import is_share
-from ltexpo.report.tested import CLICKS, CONTROL, Tested
+from ltexpo.report.simulated import CLICKS, CONTROL, Simulated
 from ltexpo.report.validity_part import validity_part
 from ltexpo.report.words import percent, plural
 from ltexpo.report.world_part import world_part
@@ -50,7 +50,7 @@ def _arm(arm: str, several: bool) -> Html:
     return html('<h3 class="arm"><bdi>{arm}</bdi> against control</h3>', arm=arm) if several else Html("")
 
 
-def _details(tested: Tested, arm: str) -> Html:
+def _details(tested: Simulated, arm: str) -> Html:
     """Metrics, days, segments and power of an arm; folded away for all but the one that the summary speaks of."""
     parts = html(
         "{metrics}{days}{segments}{power}", metrics=metrics_table(tested, arm), days=_days(tested, arm),
@@ -61,7 +61,7 @@ def _details(tested: Tested, arm: str) -> Html:
     return html("<details><summary><bdi>{arm}</bdi> in detail</summary>{parts}</details>", arm=arm, parts=parts)
 
 
-def _days(tested: Tested, arm: str) -> Html:
+def _days(tested: Simulated, arm: str) -> Html:
     """The test as one would have watched it, for every watched metric."""
     margins = {rail["metric"]: float(rail["margin"]) for rail in tested.verdict(arm).get("guardrails") or []}
     figures = []
@@ -89,7 +89,7 @@ def _days(tested: Tested, arm: str) -> Html:
     )
 
 
-def _arms(tested: Tested) -> Html:
+def _arms(tested: Simulated) -> Html:
     """Exposure, clicks and retention of every arm."""
     names = [CONTROL, *tested.arms]
     keys = [(arm_class(place), name) for place, name in enumerate(names)]
@@ -120,7 +120,7 @@ def _arms(tested: Tested) -> Html:
     return html('<h3>The arms side by side</h3><div class="figures">{figures}</div>', figures=join(figures))
 
 
-def _exposure(tested: Tested, arm: str) -> "pd.Series[float]":
+def _exposure(tested: Simulated, arm: str) -> "pd.Series[float]":
     return tested.items.loc[tested.items["arm"] == arm, "exposure"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ltexpo.report.markup import Html, html, join, row, table
-from ltexpo.report.tested import CLICKS, Row, Tested
+from ltexpo.report.simulated import CLICKS, Row, Simulated
 from ltexpo.report.words import NONE, count, number, percent, plural
 from ltexpo.simulate.ope.diagnostics import CANNOT_SAY, OK
 
@@ -14,7 +14,7 @@ _PER_VISIT = {"click": CLICKS, "purchase": "purchases per visit", "revenue": "re
 """The reward of a list in the log → the experiment's metric that measures the same."""
 
 
-def off_policy_part(told: Mapping[str, Any], tested: Tested | None) -> Html:
+def off_policy_part(told: Mapping[str, Any], tested: Simulated | None) -> Html:
     """Every estimator's answer; nothing where none was asked."""
     estimators: Mapping[str, Mapping[str, Any]] = told.get("estimators") or {}
     if not estimators:
@@ -55,7 +55,7 @@ def apart(told: Mapping[str, Any], simulated: tuple[float, float, float]) -> lis
     ]
 
 
-def _simulated(told: Mapping[str, Any], tested: Tested | None) -> tuple[float, float, float] | None:
+def _simulated(told: Mapping[str, Any], tested: Simulated | None) -> tuple[float, float, float] | None:
     """The simulated lists' value per visit with its interval, where the reward is one of the experiment's metrics."""
     metric = _PER_VISIT.get(str(told.get("reward")))
     if tested is None or metric is None or told.get("per") == "slot":

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from ltexpo.report.markup import Html, html, row, table
-from ltexpo.report.tested import Tested
+from ltexpo.report.simulated import Simulated
 from ltexpo.report.words import count, percent, plural
 from ltexpo.simulate.certify import PEEKING
 
 
-def validity_part(tested: Tested) -> Html:
+def validity_part(tested: Simulated) -> Html:
     """Nothing where no certificate was made."""
     held = tested.validity
     if held is None or held.empty:

@@ -6,13 +6,13 @@ from typing import Any
 
 from ltexpo.report.fidelity_part import fidelity_part
 from ltexpo.report.markup import Html, html, join, pairs
-from ltexpo.report.tested import Tested
+from ltexpo.report.simulated import Simulated
 from ltexpo.report.words import count, number, percent, plural, scalar
 from ltexpo.simulate.behaviour import BehaviourSettings
 from ltexpo.simulate.result import EFFECT
 
 
-def world_part(tested: Tested) -> Html:
+def world_part(tested: Simulated) -> Html:
     """Paragraphs on the clicks' origin and on the size of the test, and the list of assumptions."""
     return html(
         "<p>{clicks}</p>{fidelity}<p>{size}</p>{assumed}", clicks=_clicks(tested.facts), fidelity=fidelity_part(tested),
@@ -62,7 +62,7 @@ def _plain(facts: Mapping[str, Any]) -> str:
     return f", where saying the mean of everything loses {number(loss)}"
 
 
-def _size(tested: Tested) -> Html:
+def _size(tested: Simulated) -> Html:
     facts = tested.facts
     users, visits = facts.get("users") or {}, facts.get("visits") or {}
     total = sum(users.values())

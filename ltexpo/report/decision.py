@@ -6,8 +6,8 @@ from typing import Any
 from ltexpo.report.markup import Html, html, join
 from ltexpo.report.planning import CHANCE, to_decide
 from ltexpo.report.shifts import Shift, shift_of, unit_of
-from ltexpo.report.tested import Row, Tested
-from ltexpo.report.words import count, percent, plural
+from ltexpo.report.simulated import Row, Simulated
+from ltexpo.report.words import about, count, percent, plural
 from ltexpo.simulate.result import EFFECT, TEST
 
 _AFFORDABLE = 1000
@@ -15,7 +15,7 @@ _AFFORDABLE = 1000
 _STATES = {"held": "holds", "broken": "broken", "open": "open"}
 
 
-def decision_part(tested: Tested, arm: str) -> Html:
+def decision_part(tested: Simulated, arm: str) -> Html:
     """The verdict with its reason, and the guardrails."""
     told = tested.verdict(arm)
     if not told:
@@ -30,7 +30,7 @@ def decision_part(tested: Tested, arm: str) -> Html:
     )
 
 
-def reason(tested: Tested, arm: str) -> Html:
+def reason(tested: Simulated, arm: str) -> Html:
     """What a test of this size would find, and what it would take to decide where it cannot."""
     told = tested.verdict(arm)
     split: Mapping[str, Any] = tested.facts.get("sample_ratio") or {}
@@ -47,7 +47,7 @@ def reason(tested: Tested, arm: str) -> Html:
     return join(parts, " ")
 
 
-def _primary(tested: Tested, arm: str, metric: str) -> Html:
+def _primary(tested: Simulated, arm: str, metric: str) -> Html:
     test = tested.row(arm, TEST, metric)
     shift = _shift(tested, arm, metric, TEST)
     if test is None or shift is None or not shift.known:
@@ -61,7 +61,7 @@ def _primary(tested: Tested, arm: str, metric: str) -> Html:
     )
 
 
-def _lost(tested: Tested, arm: str, rail: Mapping[str, Any]) -> Html:
+def _lost(tested: Simulated, arm: str, rail: Mapping[str, Any]) -> Html:
     metric, margin = str(rail["metric"]), percent(rail["margin"])
     test = tested.row(arm, TEST, metric)
     if test is None or not test["relative_low"] > -float("inf"):
@@ -72,7 +72,7 @@ def _lost(tested: Tested, arm: str, rail: Mapping[str, Any]) -> Html:
                 bound=percent(-test["relative_low"]), margin=margin)
 
 
-def _more(tested: Tested, arm: str) -> Html:
+def _more(tested: Simulated, arm: str) -> Html:
     told = tested.verdict(arm)
     asked = "no affordable number of users"
     if told.get("more_users"):
@@ -86,10 +86,10 @@ def _more(tested: Tested, arm: str) -> Html:
     if not needed < _AFFORDABLE * users:
         return html("Given what the lists do here, no affordable number of users would decide it.{alone}", alone=alone)
     return html("Given what the lists do here, <b>about {needed} users</b> in all would decide it with a chance of "
-                "{chance}.{alone}", needed=count(needed), chance=percent(CHANCE, digits=0), alone=alone)
+                "{chance}.{alone}", needed=about(needed), chance=percent(CHANCE, digits=0), alone=alone)
 
 
-def _rail(tested: Tested, arm: str, rail: Mapping[str, Any]) -> Html:
+def _rail(tested: Simulated, arm: str, rail: Mapping[str, Any]) -> Html:
     metric, state = str(rail["metric"]), str(rail["state"])
     margin = float(rail["margin"])
     test, effect = (_shift(tested, arm, metric, reading) for reading in (TEST, EFFECT))
@@ -114,7 +114,7 @@ def _against(row: Row | None, margin: float) -> str:
     return "beyond the margin" if row["relative_high"] < -margin else "too near the margin to tell"
 
 
-def _shift(tested: Tested, arm: str, metric: str, reading: str) -> Shift | None:
+def _shift(tested: Simulated, arm: str, metric: str, reading: str) -> Shift | None:
     """The change of one reading, in the unit that suits both."""
     rows = {name: tested.row(arm, name, metric) for name in (EFFECT, TEST)}
     chosen = rows[reading]

@@ -1,11 +1,11 @@
 """Item-side designs → what a test that treats products instead of users would say of the boost, beside the truth."""
 
 from ltexpo.report.markup import Html, html, row, table
-from ltexpo.report.tested import Tested
+from ltexpo.report.simulated import Simulated
 from ltexpo.report.words import NONE, number, percent
 
 
-def designs_part(tested: Tested) -> Html:
+def designs_part(tested: Simulated) -> Html:
     """Nothing where none was simulated."""
     held = tested.designs
     if held is None or held.empty:

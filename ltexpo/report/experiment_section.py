@@ -16,7 +16,7 @@ from ltexpo.report.off_policy_part import off_policy_part
 from ltexpo.report.power_part import power_part
 from ltexpo.report.segments_part import segments_part
 from ltexpo.report.shifts import is_share
-from ltexpo.report.tested import CLICKS, CONTROL, Tested
+from ltexpo.report.simulated import CLICKS, CONTROL, Simulated
 from ltexpo.report.validity_part import validity_part
 from ltexpo.report.words import percent, plural
 from ltexpo.report.world_part import world_part
@@ -37,13 +37,7 @@ def experiment_section(facts: Facts) -> Html:
     decisions = join(
         html("{name}{decision}", name=_arm(arm, several), decision=decision_part(tested, arm)) for arm in tested.arms
     )
-    details = join(
-        html(
-            "{name}{metrics}{days}{segments}{power}", name=_arm(arm, several), metrics=metrics_table(tested, arm),
-            days=_days(tested, arm), segments=segments_part(tested, arm), power=power_part(tested, arm),
-        )
-        for arm in tested.arms
-    )
+    details = join(_details(tested, arm) for arm in sorted(tested.arms, key=lambda arm: arm != tested.lead))
     return html(
         "{decisions}{world}<p>An interval that keeps clear of zero is drawn solid and its change bold; one that "
         "touches zero is hollow.</p>{details}{arms}{designs}{validity}{log}",
@@ -56,7 +50,18 @@ def _arm(arm: str, several: bool) -> Html:
     return html('<h3 class="arm"><bdi>{arm}</bdi> against control</h3>', arm=arm) if several else Html("")
 
 
-def _days(tested: Tested, arm: str) -> Html:
+def _details(tested: Simulated, arm: str) -> Html:
+    """Metrics, days, segments and power of an arm; folded away for all but the one that the summary speaks of."""
+    parts = html(
+        "{metrics}{days}{segments}{power}", metrics=metrics_table(tested, arm), days=_days(tested, arm),
+        segments=segments_part(tested, arm), power=power_part(tested, arm),
+    )
+    if arm == tested.lead:
+        return html("{name}{parts}", name=_arm(arm, len(tested.arms) > 1), parts=parts)
+    return html("<details><summary><bdi>{arm}</bdi> in detail</summary>{parts}</details>", arm=arm, parts=parts)
+
+
+def _days(tested: Simulated, arm: str) -> Html:
     """The test as one would have watched it, for every watched metric."""
     margins = {rail["metric"]: float(rail["margin"]) for rail in tested.verdict(arm).get("guardrails") or []}
     figures = []
@@ -84,7 +89,7 @@ def _days(tested: Tested, arm: str) -> Html:
     )
 
 
-def _arms(tested: Tested) -> Html:
+def _arms(tested: Simulated) -> Html:
     """Exposure, clicks and retention of every arm."""
     names = [CONTROL, *tested.arms]
     keys = [(arm_class(place), name) for place, name in enumerate(names)]
@@ -115,7 +120,7 @@ def _arms(tested: Tested) -> Html:
     return html('<h3>The arms side by side</h3><div class="figures">{figures}</div>', figures=join(figures))
 
 
-def _exposure(tested: Tested, arm: str) -> "pd.Series[float]":
+def _exposure(tested: Simulated, arm: str) -> "pd.Series[float]":
     return tested.items.loc[tested.items["arm"] == arm, "exposure"]
 
 

@@ -1,13 +1,13 @@
 """A fitted environment's predictions beside a later log → how far the simulation may be trusted."""
 
 from ltexpo.report.markup import Html, html, row, table
-from ltexpo.report.tested import Tested
+from ltexpo.report.simulated import Simulated
 from ltexpo.report.words import change, count, percent, points_to
 
 _BY = {"all": "everything", "rank": "rank", "popularity": "tenth of the products by popularity,"}
 
 
-def fidelity_part(tested: Tested) -> Html:
+def fidelity_part(tested: Simulated) -> Html:
     """Nothing where no later log was held back."""
     held, told = tested.fidelity, tested.facts.get("fidelity")
     if held is None or held.empty or not isinstance(told, dict):

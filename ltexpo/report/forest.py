@@ -57,9 +57,9 @@ def told(shift: Shift | None, *, strong: bool = False) -> Html:
     if shift is None or not shift.known:
         return html("<span>–</span>")
     value = html("<b>{told}</b>", told=shift.told) if strong else shift.told
-    return html(
-        '<span>{value} <small class="range">{interval}</small></span>', value=value, interval=shift.interval
-    )
+    # The unit is said once: the cells are narrow.
+    interval = shift.interval.removesuffix(" points")
+    return html('<span>{value} <small class="range">{interval}</small></span>', value=value, interval=interval)
 
 
 def _row(row: ForestRow, low: float, high: float, unit: Unit) -> Html:
@@ -92,9 +92,9 @@ def _track(one: Mark, low: float, high: float) -> Html:
 
 
 def _marks(low: float, high: float) -> list[float]:
-    """Few round numbers between the ends, but no fewer than three if that can be: the plots are narrow."""
+    """Few round numbers between the ends, since the plots are narrow, but 0 is not to stand alone."""
     found = ([tick for tick in ticks(low, high, about=about) if low <= tick <= high] for about in (3, 4, 5, 6))
-    return next((marks for marks in found if len(marks) >= 3), [0.0])
+    return next((marks for marks in found if len(marks) >= 2), [0.0])
 
 
 def _at(value: float, low: float, high: float) -> float:

@@ -15,7 +15,7 @@ from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_json, read_metada
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import attention_weights
-from ltexpo.report.tested import Tested
+from ltexpo.report.simulated import Simulated
 
 RANKINGS_FILE = Path("rankings/rankings.parquet")
 CONTROL_FILE = Path("rankings/control.parquet")
@@ -58,7 +58,7 @@ class Facts:
     """share, clicks, upper_bound, loss, loss_low, loss_high, feasible, [price, score_low, score_high]: what every tail
     share would cost."""
     frontier_facts: Mapping[str, Any]
-    experiment: Tested | None
+    experiment: Simulated | None
     off_policy: Mapping[str, Any]
     """What ope.json holds: the estimators' answers."""
     evaluation: pd.DataFrame | None
@@ -157,7 +157,7 @@ def _refuse_other_requests(control: pd.DataFrame, rankings: pd.DataFrame, run: P
         )
 
 
-def _tested(folder: Path) -> Tested | None:
+def _tested(folder: Path) -> Simulated | None:
     """The simulated test; None where there is none, `TableError` where a part of it is missing."""
     effects = _frame(
         folder / "experiment.parquet", ("arm", "reading", "by", "segment", "metric", "control", "difference", "p_holm")
@@ -171,7 +171,7 @@ def _tested(folder: Path) -> Tested | None:
         raise TableError(f"{folder}: lacks looks.parquet, days.parquet or items.parquet. Run 'ltexpo simulate' again.")
     if effects.empty:
         raise TableError(f"{folder / 'experiment.parquet'}: holds no effect. Run 'ltexpo simulate' again.")
-    return Tested(
+    return Simulated(
         effects, looks, days, items,
         _frame(folder / "validity.parquet", ("arm", "check", "metric", "asked", "got", "low", "high", "passed")),
         _frame(folder / "fidelity.parquet", ("what", "by", "group", "predicted", "actual", "low", "high")),

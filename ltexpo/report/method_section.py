@@ -24,6 +24,9 @@ _WORDS = (
     ("after, treatment", "the same candidates, re-ranked."),
     ("expected clicks", "the sum of attention × score over a list’s slots."),
     ("coverage", "how many products of the catalogue stand in at least one list."),
+    ("sellers with half a fair share", "sellers who get at least half of the exposure that their share of the products "
+     "would give them, among all."),
+    ("day-7 retention", "the share of a user’s active days after which the user was active again 7 days later."),
     ("Lorenz curve, Gini", "how unequally exposure is spread over the full catalogue; a Gini of 0 is equal, near 1 is "
      "all on one product."),
     ("interval", "made so that, over many draws of such users, {level} of them hold the true value; users are the "

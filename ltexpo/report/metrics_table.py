@@ -7,7 +7,7 @@ import pandas as pd
 from ltexpo.report.forest import ForestRow, Mark, forest_block, told
 from ltexpo.report.markup import Html, escape, html, join
 from ltexpo.report.shifts import shift_of, unit_of, value_of
-from ltexpo.report.tested import Row, Tested
+from ltexpo.report.simulated import Row, Simulated
 from ltexpo.report.words import percent
 from ltexpo.simulate.item_readings import COVERAGE, GINI, SELLERS
 from ltexpo.simulate.result import EFFECT, TEST
@@ -16,7 +16,7 @@ _GROUPS = (("What the tail and the catalogue get", True), ("What it does to ever
 _READINGS = {EFFECT: "what the lists do", TEST: "what a test would read"}
 
 
-def metrics_table(tested: Tested, arm: str) -> Html:
+def metrics_table(tested: Simulated, arm: str) -> Html:
     """One block for the tail's metrics and one for the rest: their changes differ too much in size for one scale."""
     readings = [reading for reading in (EFFECT, TEST) if len(tested.rows(arm, reading))]
     held = {reading: tested.rows(arm, reading).set_index("metric", drop=False) for reading in readings}

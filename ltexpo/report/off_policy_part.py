@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ltexpo.report.markup import Html, html, join, row, table
-from ltexpo.report.tested import CLICKS, Row, Tested
+from ltexpo.report.simulated import CLICKS, Row, Simulated
 from ltexpo.report.words import NONE, count, number, percent, plural
 from ltexpo.simulate.ope.diagnostics import CANNOT_SAY, OK
 
@@ -14,7 +14,7 @@ _PER_VISIT = {"click": CLICKS, "purchase": "purchases per visit", "revenue": "re
 """The reward of a list in the log → the experiment's metric that measures the same."""
 
 
-def off_policy_part(told: Mapping[str, Any], tested: Tested | None) -> Html:
+def off_policy_part(told: Mapping[str, Any], tested: Simulated | None) -> Html:
     """Every estimator's answer; nothing where none was asked."""
     estimators: Mapping[str, Mapping[str, Any]] = told.get("estimators") or {}
     if not estimators:
@@ -22,7 +22,7 @@ def off_policy_part(told: Mapping[str, Any], tested: Tested | None) -> Html:
     unit = "slot" if told.get("per") == "slot" else "list"
     own = told["on_policy"]
     rows = [
-        row([name.replace("_", " "), number(held["value"]), _range(held), _count(held.get("effective_sample_size")),
+        row([_named(name), number(held["value"]), _range(held), _count(held.get("effective_sample_size")),
              _count(held.get("largest_weight"))])
         for name, held in estimators.items() if held["verdict"] == OK
     ]
@@ -55,7 +55,7 @@ def apart(told: Mapping[str, Any], simulated: tuple[float, float, float]) -> lis
     ]
 
 
-def _simulated(told: Mapping[str, Any], tested: Tested | None) -> tuple[float, float, float] | None:
+def _simulated(told: Mapping[str, Any], tested: Simulated | None) -> tuple[float, float, float] | None:
     """The simulated lists' value per visit with its interval, where the reward is one of the experiment's metrics."""
     metric = _PER_VISIT.get(str(told.get("reward")))
     if tested is None or metric is None or told.get("per") == "slot":
@@ -70,8 +70,8 @@ def _simulated(told: Mapping[str, Any], tested: Tested | None) -> tuple[float, f
 def _warning(told: Mapping[str, Any], simulated: tuple[float, float, float] | None) -> Html:
     saying = [name for name, held in told["estimators"].items() if held["verdict"] == OK]
     if not saying:
-        return html('<p class="warning">No estimator can say: the log shows too little of what these lists would show.'
-                    "</p>")
+        return html('<p class="warning">No estimator can say what these lists would have earned: the reasons stand '
+                    "below.</p>")
     if simulated is None:
         return Html("")
     names = apart(told, simulated)
@@ -81,7 +81,7 @@ def _warning(told: Mapping[str, Any], simulated: tuple[float, float, float] | No
         '<p class="warning">The simulation and the log disagree: simulated {value} ({low} to {high}), beyond chance '
         "from {names} ({n} of {all} that can say). Trust neither before you know why.</p>",
         value=number(simulated[0]), low=number(simulated[1]), high=number(simulated[2]),
-        names=join((name.replace("_", " ") for name in names), ", "), n=len(names), all=len(saying),
+        names=join((_named(name) for name in names), ", "), n=len(names), all=len(saying),
     )
 
 
@@ -90,12 +90,18 @@ def _refused(estimators: Mapping[str, Mapping[str, Any]]) -> Html:
     reasons: dict[str, list[str]] = {}
     for name, held in estimators.items():
         if held["verdict"] != OK:
-            reasons.setdefault(str(held["verdict"]).removeprefix(f"{CANNOT_SAY}: "), []).append(name.replace("_", " "))
+            reasons.setdefault(str(held["verdict"]).removeprefix(f"{CANNOT_SAY}: "), []).append(_named(name))
     lines = join(
         html("<li><b>{names}</b>: {reason}</li>", names=", ".join(names), reason=reason)
         for reason, names in reasons.items()
     )
     return html("<p>These cannot say:</p><ul>{lines}</ul>", lines=lines) if reasons else Html("")
+
+
+def _named(estimator: str) -> str:
+    """'snips' → 'SNIPS', 'cascade_dr' → 'cascade DR'."""
+    words = ("cascade", "switch", "shrinkage")
+    return " ".join(part if part in words else part.upper() for part in estimator.split("_"))
 
 
 def _range(held: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ltexpo.report.tested import Row, Tested
+from ltexpo.report.simulated import Row, Simulated
 from ltexpo.simulate.result import TEST
 from ltexpo.simulate.stats.power import Baseline, detectable, power, users_needed
 
@@ -63,7 +63,7 @@ def to_settle(metric: str, margin: float, best: Row, test: Row, level: float) ->
     return _planned(metric, best["treatment"] - kept * best["control"], error, test, level)
 
 
-def to_decide(tested: Tested, arm: str) -> float:
+def to_decide(tested: Simulated, arm: str) -> float:
     """Users in all that find the primary metric's change, and settle every guardrail, each with a chance of `CHANCE`.
 
     Counts only what the test left open; infinite where no number of users would do.

@@ -6,8 +6,8 @@ from ltexpo.report.markup import Html, html, join, row, table
 from ltexpo.report.planning import CHANCE, Planned, to_see, to_settle
 from ltexpo.report.power_figure import power_figure
 from ltexpo.report.shifts import Shift, Unit, shift_of, unit_of
-from ltexpo.report.tested import Row, Tested
-from ltexpo.report.words import NONE, count, percent, plural
+from ltexpo.report.simulated import Row, Simulated
+from ltexpo.report.words import NONE, about, percent, plural
 from ltexpo.simulate.result import TEST
 
 _FARTHEST = 20
@@ -17,7 +17,7 @@ _FARTHEST = 20
 _FEW = 100
 
 
-def power_part(tested: Tested, arm: str) -> Html:
+def power_part(tested: Simulated, arm: str) -> Html:
     """Figures, table and sentence; nothing where the test tells no errors."""
     margins = {rail["metric"]: float(rail["margin"]) for rail in tested.verdict(arm).get("guardrails") or []}
     figures, rows, least = [], [], []
@@ -66,7 +66,7 @@ def _users(needed: float) -> str:
     """Below a hundred users the normal limit is no guide."""
     if not np.isfinite(needed):
         return "no number"
-    return count(needed) if needed >= _FEW else f"under {_FEW}"
+    return about(needed) if needed >= _FEW else f"under {_FEW}"
 
 
 def _listed(parts: list[str]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from ltexpo.report.forest import ForestRow, Mark, forest_block, told
 from ltexpo.report.markup import Html, escape, html, join
 from ltexpo.report.shifts import shift_of, unit_of
-from ltexpo.report.tested import Row, Tested
+from ltexpo.report.simulated import Row, Simulated
 from ltexpo.report.words import count, percent, plural
 from ltexpo.simulate.result import EFFECT
 
@@ -30,7 +30,7 @@ _OF_TIERS = {"tail share of exposure": "share of exposure", "tail clicks per vis
 """The metric of the item tiers that stands for one of everybody, where it is named otherwise."""
 
 
-def segments_part(tested: Tested, arm: str) -> Html:
+def segments_part(tested: Simulated, arm: str) -> Html:
     """One forest for each watched metric; nothing where no segment was read."""
     if set(tested.effects["by"]) <= {"all"}:
         return Html("")
@@ -51,7 +51,7 @@ def segments_part(tested: Tested, arm: str) -> Html:
     )
 
 
-def _forest(tested: Tested, arm: str, metric: str, small: pd.DataFrame) -> Html:
+def _forest(tested: Simulated, arm: str, metric: str, small: pd.DataFrame) -> Html:
     tiny = set(zip(small["by"], small["segment"], strict=True))
     blocks = []
     for by in (*_KINDS, *(kind for kind in tested.effects["by"].unique() if kind not in _KINDS and kind != "all")):
@@ -88,7 +88,7 @@ def _block(by: str, chosen: Sequence[Row], *, alpha: float, twins: bool) -> Html
     return forest_block(title[:1].upper() + title[1:], rows, unit=unit)
 
 
-def _small(tested: Tested, arm: str) -> pd.DataFrame:
+def _small(tested: Simulated, arm: str) -> pd.DataFrame:
     """by, segment and users (of the smaller arm) of the segments that are too small to be read."""
     rows = tested.effects
     rows = rows[(rows["arm"] == arm) & (rows["reading"] == tested.best) & ~rows["by"].isin(["all", ITEM_TIER])]

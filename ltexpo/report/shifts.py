@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ltexpo.report.tested import Row
+from ltexpo.report.simulated import Row
 from ltexpo.report.words import NONE, change, changes_to, digits_for, number, percent, points, points_to, signed
 from ltexpo.simulate.item_readings import COVERAGE, GINI, SELLERS
 from ltexpo.simulate.stats.effect import tells_relative

@@ -11,8 +11,8 @@ from ltexpo.report.gather import Facts
 from ltexpo.report.goals_section import asked
 from ltexpo.report.markup import Html, html, join
 from ltexpo.report.shifts import shift_of
-from ltexpo.report.tested import CLICKS
-from ltexpo.report.tested_words import tested_words
+from ltexpo.report.simulated import CLICKS
+from ltexpo.report.simulated_words import simulated_words
 from ltexpo.report.words import change, changes_to, count, digits_for, number, percent, points, points_to
 
 
@@ -42,7 +42,7 @@ def summarise(facts: Facts, *, level: float) -> Summary:
 def verdict(facts: Facts, summary: Summary) -> Html:
     """One paragraph: what was asked, what it gave, what it costs, how sure that is."""
     sentences = [
-        asked(facts.certificate), _gave(facts, summary), _costs(summary), tested_words(facts.experiment),
+        asked(facts.certificate), _gave(facts, summary), _costs(summary), simulated_words(facts.experiment),
         _held_out(facts),
     ]
     lead = join((sentence for sentence in sentences if sentence), " ")

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from ltexpo.report.markup import Html, html, row, table
-from ltexpo.report.tested import Tested
+from ltexpo.report.simulated import Simulated
 from ltexpo.report.words import count, percent, plural
 from ltexpo.simulate.certify import PEEKING
 
 
-def validity_part(tested: Tested) -> Html:
+def validity_part(tested: Simulated) -> Html:
     """Nothing where no certificate was made."""
     held = tested.validity
     if held is None or held.empty:
@@ -16,8 +16,9 @@ def validity_part(tested: Tested) -> Html:
     several = held["arm"].nunique() > 1
     rows = [
         row([
-            check["metric"] + (f", {check['arm']}" if several else ""), check["check"], percent(check["asked"]),
-            percent(check["got"]), f"{percent(check['low'])} to {percent(check['high'])}", _result(check),
+            (f"{check['arm']}, " if several else "") + f"{check['metric']}: {check['check']}",
+            percent(check["asked"]), percent(check["got"]), f"{percent(check['low'])} to {percent(check['high'])}",
+            _result(check),
         ])
         for check in held.to_dict("records")
     ]
@@ -27,7 +28,7 @@ def validity_part(tested: Tested) -> Html:
         "and no oftener; and with the effect of these lists, which the intervals must hold and the test must find as "
         "often as the power says. <b>{said}</b>{peeking}</p>{table}",
         runs=count(int(held["runs"].max())), said=_said(held), peeking=_peeking(held),
-        table=table("How the statistics did", ["metric", "check", "asked", "got", "99.9% range", "result"], rows),
+        table=table("How the statistics did", ["check", "asked", "got", "99.9% range", "result"], rows),
     )
 
 

@@ -11,6 +11,11 @@ def count(value: float) -> str:
     return signed(f"{value:,.0f}") if _is_number(value) else NONE
 
 
+def about(value: float) -> str:
+    """1,980,000: a count that is known to three digits at best."""
+    return count(float(f"{value:.3g}")) if _is_number(value) else NONE
+
+
 def percent(value: float | None, *, digits: int = 1) -> str:
     """12.3%."""
     return signed(f"{value:.{digits}%}") if _is_number(value) else NONE

@@ -6,13 +6,13 @@ from typing import Any
 
 from ltexpo.report.fidelity_part import fidelity_part
 from ltexpo.report.markup import Html, html, join, pairs
-from ltexpo.report.tested import Tested
+from ltexpo.report.simulated import Simulated
 from ltexpo.report.words import count, number, percent, plural, scalar
 from ltexpo.simulate.behaviour import BehaviourSettings
 from ltexpo.simulate.result import EFFECT
 
 
-def world_part(tested: Tested) -> Html:
+def world_part(tested: Simulated) -> Html:
     """Paragraphs on the clicks' origin and on the size of the test, and the list of assumptions."""
     return html(
         "<p>{clicks}</p>{fidelity}<p>{size}</p>{assumed}", clicks=_clicks(tested.facts), fidelity=fidelity_part(tested),
@@ -28,8 +28,7 @@ def _clicks(facts: Mapping[str, Any]) -> Html:
         return html("<b>Where the clicks come from.</b> {source}.", source=facts.get("source") or "Not recorded")
     parts = [html(
         "<b>Where the clicks come from.</b> A model of another family than the ranker, fitted on the shop’s own events "
-        "from {start} to {end}, which the ranker has not seen{rows}.", start=_day(facts.get("from")),
-        end=_day(facts.get("to")), rows=_rows(facts),
+        "{when}, which the ranker has not seen{rows}.", when=_when(facts), rows=_rows(facts),
     )]
     loss = facts.get("attraction_held_out_log_loss")
     if isinstance(loss, float):
@@ -63,7 +62,7 @@ def _plain(facts: Mapping[str, Any]) -> str:
     return f", where saying the mean of everything loses {number(loss)}"
 
 
-def _size(tested: Tested) -> Html:
+def _size(tested: Simulated) -> Html:
     facts = tested.facts
     users, visits = facts.get("users") or {}, facts.get("visits") or {}
     total = sum(users.values())
@@ -106,5 +105,6 @@ def _assumed(facts: Mapping[str, Any]) -> Html:
     )
 
 
-def _day(moment: object) -> str:
-    return str(moment)[:10] if isinstance(moment, str) else "an unknown day"
+def _when(facts: Mapping[str, Any]) -> str:
+    start, end = (str(facts.get(name) or "unknown")[:10] for name in ("from", "to"))
+    return f"of {start}" if start == end else f"from {start} to {end}"

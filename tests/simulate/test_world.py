@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numba import set_num_threads
+from tiny_experiment import ITEMS, TIERS, environment, lists, users
 
 from ltexpo.simulate.behaviour import BehaviourSettings, People, ShownLists, World, totals
 from ltexpo.simulate.behaviour.uniforms import mix, poisson, uniform
 from ltexpo.simulate.catalogue import Catalogue
-from tiny_experiment import ITEMS, TIERS, environment, lists, users
 
 N = 2_000
 STILL = {"visits_per_day": 1.0, "activity_spread": 0.0, "fatigue": 0.0, "return_strength": 0.0, "leave_per_day": 0.0}

@@ -15,11 +15,11 @@ CLICKS = "clicks per visit"
 """The metric that every summary speaks of."""
 
 Row = Mapping[Any, Any]
-"""One row of `Tested.effects`."""
+"""One row of `Simulated.effects`."""
 
 
 @dataclass(frozen=True)
-class Tested:
+class Simulated:
     """A simulated A/B test as `ltexpo simulate` wrote it."""
 
     effects: pd.DataFrame

@@ -2,7 +2,7 @@
 
 from ltexpo.report.markup import Html, html, join
 from ltexpo.report.shifts import Shift, shift_of
-from ltexpo.report.tested import CLICKS, Tested
+from ltexpo.report.simulated import CLICKS, Simulated
 from ltexpo.report.words import count, percent, plural
 from ltexpo.simulate.item_readings import GINI
 
@@ -10,7 +10,7 @@ _UNSAID = ("click-through rate", GINI)
 """Falls with clicks per visit, so that naming it too says nothing new; is better when it falls."""
 
 
-def tested_words(tested: Tested | None) -> Html:
+def simulated_words(tested: Simulated | None) -> Html:
     """What the lists do to clicks in the simulation, what else they lower, and the verdict."""
     if tested is None:
         return html("No A/B test was simulated, so what users would do rests on those scores alone.")
@@ -31,7 +31,7 @@ def tested_words(tested: Tested | None) -> Html:
                 else [said], " ")
 
 
-def _size(tested: Tested) -> str:
+def _size(tested: Simulated) -> str:
     days, users = tested.facts.get("days"), tested.facts.get("users")
     size = f" of {plural(days, 'day')}" if isinstance(days, int) else ""
     return size + (f" with {count(sum(users.values()))} users" if isinstance(users, dict) else "")
@@ -44,7 +44,7 @@ def _judgement(shift: Shift) -> str:
     return f"which cannot be told from no change; it rules out a loss beyond {worst}"
 
 
-def _worse(tested: Tested, arm: str) -> str:
+def _worse(tested: Simulated, arm: str) -> str:
     """The other metrics that fell beyond chance, after Holm's adjustment for their number."""
     rows = tested.rows(arm, tested.best)
     fell = rows[(rows["p_holm"] < 1 - tested.level) & (rows["difference"] < 0)]

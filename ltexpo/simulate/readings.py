@@ -61,17 +61,20 @@ TIER_METRICS: Final[Mapping[str, Metric]] = {
 
 
 def reading(
-    lived: npt.NDArray[np.float64], users: "pd.Index[str]", metrics: Mapping[str, Metric]
+    lived: npt.NDArray[np.float64], metrics: Mapping[str, Metric]
 ) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
-    """`lived` (U, `totals.WIDTH`) → one row per user with the totals of `metrics`, and their columns' names."""
+    """`lived` (U, `totals.WIDTH`) → one row per user with the totals of `metrics`, and their columns' names.
+
+    `user_id` is the user's place: comparing thousands of strings once a metric would cost more than the test.
+    """
     column = {name: place for place, name in enumerate(totals.NAMES)}
-    table: dict[str, object] = {"user_id": users}
+    table: dict[str, object] = {"user_id": np.arange(len(lived))}
     pairs = {}
     for name, metric in metrics.items():
         sides = {"above": metric.numerator, "below": metric.denominator}
         for side, parts in sides.items():
             table[f"{name}: {side}"] = (
-                np.ones(len(users)) if parts == (USERS,) else lived[:, [column[part] for part in parts]].sum(axis=1)
+                np.ones(len(lived)) if parts == (USERS,) else lived[:, [column[part] for part in parts]].sum(axis=1)
             )
         pairs[name] = (f"{name}: above", f"{name}: below")
     return pd.DataFrame(table), pairs

@@ -93,7 +93,12 @@ class Readout:
         before: Floats, segments: pd.DataFrame | None, catalogue: Catalogue, *, twins: bool,
     ) -> None:
         self._settings, self._users, self._dealt = settings, users, dealt
-        self._before, _ = reading(before, users, METRICS)
+        self._before, pairs = reading(before, METRICS)
+        # By arm and metric, as every look needs them.
+        self._past = [
+            {metric: _ratio(self._before[dealt == place], columns) for metric, columns in pairs.items()}
+            for place in range(int(dealt.max()) + 1)
+        ]
         self._catalogue, self._twins = catalogue, twins
         self._segments = None if segments is None else segments.reindex(users)
         self._looks: dict[str, list[Effects]] = {}
@@ -109,7 +114,7 @@ class Readout:
         for place, name in enumerate(names[1:], 1):
             self._looks.setdefault(name, []).append(self._compare(worlds, names[0], 0, name, place, METRICS))
         if self._settings.certify:
-            frame, _ = reading(worlds[names[0]].totals[self._sample], self._users[self._sample], self._certified)
+            frame, _ = reading(worlds[names[0]].totals[self._sample], self._certified)
             self._by_day.append(frame)
         for name, world in worlds.items():
             today = world.totals.sum(axis=0)
@@ -170,8 +175,8 @@ class Readout:
         names = list(worlds)
         tables = []
         for place, name in enumerate(names[1:], 1):
-            control, pairs = reading(worlds[names[0]].totals[self._sample], self._users[self._sample], self._certified)
-            treated, _ = reading(worlds[name].totals[self._sample], self._users[self._sample], self._certified)
+            control, pairs = reading(worlds[names[0]].totals[self._sample], self._certified)
+            treated, _ = reading(worlds[name].totals[self._sample], self._certified)
             before = self._before.iloc[self._sample]
             populations = {
                 metric: Population(
@@ -195,7 +200,7 @@ class Readout:
     ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, tuple[str, str]]]:
         frames = []
         for name, number in ((arm, place), (control, control_place)):
-            frame, pairs = reading(worlds[name].totals, self._users, metrics)
+            frame, pairs = reading(worlds[name].totals, metrics)
             if self._segments is not None:
                 frame = pd.concat([frame, self._segments.reset_index(drop=True)], axis=1)
             frames.append(frame if read == EFFECT else frame[self._dealt == number])
@@ -211,7 +216,7 @@ class Readout:
         effects = []
         for metric, columns in pairs.items():
             treatment_ratio, control_ratio = (_ratio(frame, columns) for frame in (treated, untreated))
-            before = [_ratio(self._before[self._dealt == number], columns) for number in (place, control_place)]
+            before = [self._past[number][metric] for number in (place, control_place)]
             if sum(ratio.denominator.sum() for ratio in before):
                 covariates = linearised(before[0], before[1])
                 effects.append(cuped(metric, treatment_ratio, control_ratio, covariates[0], covariates[1], level=level))

@@ -63,10 +63,10 @@ def test_the_order_of_rows_does_not_matter():
 def test_intervals_of_the_test_cover_the_effect_that_the_truth_implies():
     covered = sum(
         row["relative_low"] <= -0.125 <= row["relative_high"]
-        for seed in range(200)
-        for row in [rows(run(lists("a", "b"), lists("a", "c"), seed, days=10), "test").loc["clicks per visit"]]
+        for seed in range(60)
+        for row in [rows(run(lists("a", "b"), lists("a", "c"), seed, days=2), "test").loc["clicks per visit"]]
     )
-    assert binomtest(covered, 200, 0.95).pvalue > 0.001
+    assert binomtest(covered, 60, 0.95).pvalue > 0.001
 
 
 def test_twins_share_chance_so_that_equal_arms_are_equal_and_the_effect_is_sharper_than_the_test():
@@ -89,10 +89,10 @@ def test_several_arms_and_shares_of_users():
 
 
 def test_a_boost_that_loses_too_many_clicks_is_stopped_and_one_that_does_not_ships():
-    given = {"guardrails": {"clicks per visit": 0.05}, "days": 200}
+    given = {"guardrails": {"clicks per visit": 0.05}, "days": 60}
     stopped = run(lists("a", "b"), lists("c", "b"), **given).verdicts["treatment"]
     assert stopped["decision"] == "STOP" and "clicks per visit" in stopped["reason"]
-    tolerant = run(lists("a", "b"), lists("a", "c"), guardrails={"clicks per visit": 0.3}, days=200)
+    tolerant = run(lists("a", "b"), lists("a", "c"), guardrails={"clicks per visit": 0.3}, days=60)
     assert tolerant.verdicts["treatment"]["decision"] == "SHIP"
 
 

@@ -12,7 +12,7 @@ class ReportSettings(Settings):
     """What the page shows."""
 
     run: Path
-    """Folder of a run: data, rankings and, where they were made, candidates, evaluation, experiment."""
+    """Folder of a run: data, rankings and, where they were made, candidates, evaluation, experiment, ope."""
     data: Path | None = None
     """Folder of the dataset; none: the folder data of the run."""
     title: str = "Exposure report"

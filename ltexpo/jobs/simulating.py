@@ -89,11 +89,12 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             environment = environment_for(job, dataset, control, until)
         users = users_of(control, CONTROL)
         seen, tiers = dataset.events, training_tiers(dataset, job.tail, until)
+        activity = None if seen is None else visit_rates(users, seen, until=until)
         shown = _retrained(job, {CONTROL: control, **arms}, dataset, until, users)
         result = Experiment(job).simulate(
-            shown.pop(CONTROL), shown, environment, items=dataset.items, tiers=tiers,
+            shown.pop(CONTROL), shown, environment, items=with_prices(dataset.items, seen, until), tiers=tiers,
             segments=user_segments(users, seen, dataset.items, until=until),
-            activity=None if seen is None else visit_rates(users, seen, until=until), rng=job.seed,
+            activity=activity, rng=job.seed,
         )
         for table, name in (
             (result.effects, EXPERIMENT_TABLE), (result.looks, LOOKS_TABLE), (result.days, DAYS_TABLE),
@@ -160,6 +161,14 @@ def environment_for(job: SimulateJob, dataset: Dataset, control: pd.DataFrame, u
     if fitted.has_impressions:
         return fitted
     return fitted.scaled_to(control, settings.mean_attraction)
+
+
+def with_prices(items: pd.DataFrame, events: pd.DataFrame | None, until: str | None) -> pd.DataFrame:
+    """`items`; without prices of their own, with the middle price of each item's events before `until`."""
+    if Columns.Price in items.columns or events is None or Columns.Price not in events.columns:
+        return items
+    paid = events if until is None else events[events[Columns.Timestamp] < as_utc(until)]
+    return items.assign(price=items[Columns.Item].map(paid.groupby(Columns.Item)[Columns.Price].median()))
 
 
 def _trained_until(tables: list[Path]) -> str | None:

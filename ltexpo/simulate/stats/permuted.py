@@ -45,12 +45,12 @@ def compare_permuted(
 ) -> Effect:
     """The effect on any figure of the items' exposures, its error from `runs` random re-assignments of the users.
 
-    Where a figure hangs on rarely shown items, neither the delta method (its error of Gini is 7% short on the users of
-    benchmarks/validity_statistics.py), nor the bootstrap (12% to 15% short) nor the jackknife (20% long, for coverage)
-    is right: each needs more users per item than there are. Re-assigning users keeps the number of users, and is right
-    for arms that are alike whatever the figure (Fisher 1935; Ernst 2004). The interval uses the same error, which is
-    that of both arms mixed: good for effects that leave the arms' variances alike, and measured there for effects of
-    10%. The arms must be of one size, so the larger one is thinned; `paired` twins are exchanged within pairs.
+    Where a figure hangs on rarely shown items, the delta method and the bootstrap are short of error (A/A tests of Gini
+    at 5% reject 6% and 9.5% in benchmarks/validity_statistics.py) and the jackknife has too much (Efron & Stein 1981):
+    each needs more users per item than there are. Re-assigning users keeps the number of users, and is right for arms
+    that are alike whatever the figure (Fisher 1935; Ernst 2004). The interval uses the same error, which is that of
+    both arms mixed: good for effects that leave the arms' variances alike, and measured for a Gini 3% lower. The arms
+    must be of one size, so the larger one is thinned; `paired` twins are exchanged within pairs.
     """
     if runs < 20:
         raise ConfigError(f"runs must be at least 20 for an error to be known; found {runs}.")

@@ -89,7 +89,9 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             environment = environment_for(job, dataset, control, until)
         users = users_of(control, CONTROL)
         seen, tiers = dataset.events, training_tiers(dataset, job.tail, until)
-        activity = None if seen is None else visit_rates(users, seen, until=until)
+        activity = None
+        if seen is not None and job.behaviour.visits_per_day is None:
+            activity = visit_rates(users, seen, until=until)
         shown = _retrained(job, {CONTROL: control, **arms}, dataset, until, users)
         result = Experiment(job).simulate(
             shown.pop(CONTROL), shown, environment, items=with_prices(dataset.items, seen, until), tiers=tiers,

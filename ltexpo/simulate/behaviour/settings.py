@@ -12,7 +12,7 @@ class BehaviourSettings(Settings):
     """Mean visits of a user on a day while satisfied as usual; a visit shows one of the user's lists. Without it, as
     often as the log says; where there is no log, 0.5."""
     activity_spread: float = Field(0.5, ge=0, le=3)
-    """Where there is no log: standard deviation of log visits per day between users."""
+    """Where visits_per_day is given or there is no log: standard deviation of log visits per day between users."""
     fatigue: float = Field(0.1, ge=0, lt=1)
     """Share of an item's attraction that is lost each time that the same user examines it."""
     recovery: float = Field(0.1, ge=0, le=1)

@@ -1,0 +1,102 @@
+"""An environment fitted on a made shop's log, whose truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from ltexpo.data.synthetic.shop import Shop, make_shop
+from ltexpo.errors import TableError
+from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity
+from ltexpo.simulate.fitted.logistic import fit_logistic
+from ltexpo.sparse import csr
+
+SINCE, LATER = "2026-01-09", "2026-01-12"
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return make_shop(n_items=400, n_users=1_500, n_days=8, rng=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(shop: Shop) -> FittedEnvironment:
+    settings = FitSettings(since=SINCE, until=LATER, ridge=8.0)
+    return FittedEnvironment.fit(shop.dataset.items, shop.dataset.require_events("a test"), settings, rng=0)
+
+
+def test_the_logistic_finds_weights_and_examination_that_made_the_clicks():
+    rng = np.random.default_rng(0)
+    n = 60_000
+    x = rng.standard_normal(n)
+    rank = rng.integers(1, 4, n)
+    curve = np.array([1.0, 0.6, 0.3])
+    clicked = rng.random(n) < curve[rank - 1] * expit(-0.5 + 0.8 * x)
+    found = fit_logistic([csr(np.ones((n, 1))), csr(x[:, None])], clicked, [0.0, 1.0], rank=rank, depth=3)
+    assert found.weights[0][0] == pytest.approx(-0.5, abs=0.08)
+    assert found.weights[1][0] == pytest.approx(0.8, abs=0.06)
+    assert found.examination == pytest.approx(curve, abs=0.03)
+
+
+def test_examination_and_attraction_are_near_the_truth(shop: Shop, fitted: FittedEnvironment):
+    assert fitted.examination[0] == 1 and (np.diff(fitted.examination) <= 0).all()
+    assert fitted.examination[:5] == pytest.approx(shop.truth.examination[:5], abs=0.12)
+    events = shop.dataset.require_events("a test")
+    shown = events[(events["event"] == "impression") & (events["timestamp"] >= pd.Timestamp(LATER, tz="UTC"))]
+    guess = fitted.attraction(shown["user_id"], shown["item_id"])
+    truth = shop.truth.attraction(shown["user_id"], shown["item_id"])
+    assert guess.mean() == pytest.approx(truth.mean(), rel=0.15)
+    assert np.corrcoef(guess, truth)[0, 1] > 0.4
+    bought = fitted.purchase_given_click(shown["user_id"], shown["item_id"])
+    assert ((bought > 0) & (bought < 1)).all()
+
+
+def test_strangers_and_new_items_are_known_too(fitted: FittedEnvironment, shop: Shop):
+    chance = fitted.attraction(["nobody knows me"], [shop.dataset.items["item_id"].iloc[0]])
+    assert 0 < chance[0] < 1
+    with pytest.raises(TableError, match="item_id 'z' is unknown"):
+        fitted.attraction(["nobody knows me"], ["z"])
+
+
+def test_fidelity_tells_a_right_environment_from_a_wrong_one(shop: Shop):
+    events = shop.dataset.require_events("a test")
+    later = events[events["timestamp"] >= pd.Timestamp(LATER, tz="UTC")]
+    settings = FitSettings(since=SINCE, until=LATER, ridge=8.0)
+    right = fidelity(shop.dataset.items, events, settings, later, refits=3, rng=0)
+    row = right.table.iloc[0]
+    assert row["what"] == "click-through rate" and abs(row["z"]) < 3
+    assert abs(right.off) < 0.15
+    assert right.table.query("what == 'share of exposure'")["actual"].sum() == pytest.approx(1)
+    # In a world where half of the clicks never happened, it is off by as much.
+    clicks = later[later["event"] == "click"].iloc[::2]
+    fewer = later.drop(index=clicks.index)
+    wrong = fidelity(shop.dataset.items, events, settings, fewer, refits=3, rng=0)
+    assert wrong.off == pytest.approx(2 * (1 + right.off) - 1, rel=0.05) and wrong.table.iloc[0]["z"] > 3
+    assert "intervals hold no difference" in str(wrong)
+
+
+def test_a_log_of_purchases_alone_gives_attraction_up_to_its_scale(shop: Shop):
+    events = shop.dataset.require_events("a test")
+    bought = events[events["event"] == "purchase"]
+    fitted = FittedEnvironment.fit(shop.dataset.items, bought, FitSettings(since=SINCE, ridge=32.0), rng=0)
+    assert not fitted.has_impressions and "assumed" in fitted.describe()["click_model"]
+    users, items = bought["user_id"].iloc[:50], bought["item_id"].iloc[:50]
+    lists = pd.DataFrame({"request_id": users.to_numpy(), "item_id": items.to_numpy(), "rank": 1})
+    scaled = fitted.scaled_to(lists, 0.2)
+    chances = scaled.attraction(users, items)
+    assert chances.mean() == pytest.approx(0.2, abs=1e-6)
+    assert (np.argsort(chances) == np.argsort(fitted.attraction(users, items))).all()
+    assert (scaled.purchase_given_click(users, items) == 1).all()
+
+
+def test_logs_that_tell_nothing_are_refused(shop: Shop):
+    items, events = shop.dataset.items, shop.dataset.require_events("a test")
+    with pytest.raises(TableError, match="nothing is left that the ranker has not seen"):
+        FittedEnvironment.fit(items, events, FitSettings(since="2027-01-01"))
+    unclicked = events[events["event"] == "impression"]
+    with pytest.raises(TableError, match="none ended in what is to be predicted"):
+        FittedEnvironment.fit(items, unclicked, FitSettings(since=SINCE))
+    with pytest.raises(TableError, match="lack 'rank'"):
+        FittedEnvironment.fit(items, events.drop(columns="rank"), FitSettings(since=SINCE))
+    with pytest.raises(TableError, match="fidelity needs impressions"):
+        fidelity(items, events[events["event"] == "purchase"], FitSettings(since=SINCE), events)

@@ -25,7 +25,7 @@ from ltexpo.simulate.designs import ItemSideSettings, simulate_item_designs
 from ltexpo.simulate.fitted import FitSettings, fidelity
 
 UNTIL = "2026-01-17"
-FACTORS = (1.0, 2.0, 4.0)
+FACTORS = (0.5, 1.0, 2.0)
 """Boosts, as multiples of those that a fifth of the exposure for the tail needs."""
 
 

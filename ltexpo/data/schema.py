@@ -301,6 +301,14 @@ class _Check:
         return texts
 
     def _time(self, values: pd.Series) -> pd.Series:
+        times = self._parsed(values)
+        # A day of grace for zones and clocks that differ.
+        ahead = int((times > pd.Timestamp.now("UTC") + pd.Timedelta(days=1)).sum())
+        if ahead:
+            self.notes[f"{self.column}: times in the future"] = ahead
+        return times
+
+    def _parsed(self, values: pd.Series) -> pd.Series:
         if isinstance(values.dtype, pd.DatetimeTZDtype):
             return values.astype("datetime64[us, UTC]")
         if pd.api.types.is_datetime64_dtype(values):

@@ -35,6 +35,12 @@ def test_integer_ids_become_strings_and_are_counted():
     assert checked.notes == {"user_id: integers read as strings": 2}
 
 
+def test_times_in_the_future_are_counted():
+    soon, late = pd.Timestamp.now("UTC") + pd.Timedelta(hours=2), pd.Timestamp.now("UTC") + pd.Timedelta(days=400)
+    checked = check_table(events(timestamp=[soon, late]), EVENTS)
+    assert checked.notes == {"timestamp: times in the future": 1}
+
+
 def test_times_without_a_zone_are_read_as_utc_and_counted():
     checked = check_table(events(timestamp=["2024-01-01", "2024-01-02 10:00:00"]), EVENTS)
     assert checked.frame["timestamp"].iloc[1] == pd.Timestamp("2024-01-02 10:00", tz="UTC")

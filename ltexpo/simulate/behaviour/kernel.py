@@ -52,8 +52,8 @@ def live_day(
             for slot in range(n):
                 tired = (1.0 - fatigue) ** seen[pair[row, slot]] if fatigue > 0 else 1.0
                 chances[slot] = min(attraction[row, slot] * lift[row, slot] * tired, 1.0)
-                # By slot what a slot decides, by item what an item decides: arms share all the chance they can.
-                uniforms[2 * slot] = uniform(examines, slot)
+                # By item, also for the slot: an item that moves a little meets nearly the same fate in both arms.
+                uniforms[2 * slot] = uniform(examines, item[row, slot])
                 uniforms[2 * slot + 1] = uniform(attracts, item[row, slot])
             depth = draw_clicks(
                 kind, examined_after, after_click, after_skip, chances[:n], purchase[row, :n], uniforms[: 2 * n],

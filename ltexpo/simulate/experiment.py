@@ -2,24 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
 
 from ltexpo.columns import Columns
-from ltexpo.config import Settings
 from ltexpo.data.schema import RANKINGS, check_table
 from ltexpo.errors import ConfigError, TableError
-from ltexpo.simulate.behaviour import BehaviourSettings, People, ShownLists, World
+from ltexpo.simulate.behaviour import People, ShownLists, World
 from ltexpo.simulate.behaviour.people import uniforms_of
 from ltexpo.simulate.behaviour.uniforms import ARM
 from ltexpo.simulate.catalogue import Catalogue
 from ltexpo.simulate.environment import Environment
+from ltexpo.simulate.log import Log
 from ltexpo.simulate.readings import METRICS
-from ltexpo.simulate.result import ExperimentResult, Readout
+from ltexpo.simulate.readout import Readout
+from ltexpo.simulate.result import ExperimentResult
+from ltexpo.simulate.settings import ExperimentSettings
 
 Floats = npt.NDArray[np.float64]
 CONTROL = "control"
@@ -34,32 +35,6 @@ class Recommender(Protocol):
 
 Arm = pd.DataFrame | Recommender
 """Rankings that stay, or a recommender that is asked again every `retrain_every` days."""
-
-
-class ExperimentSettings(Settings):
-    """How an A/B test is simulated and read."""
-
-    days: int = Field(14, ge=1, le=3650)
-    """Length of the test in days."""
-    before_days: int = Field(7, ge=0, le=365)
-    """Days before it on which everybody sees the control's lists: what users do then lowers the variance of what is
-    measured (CUPED)."""
-    shares: dict[str, float] | None = None
-    """Share of the users in each arm, by name, adding up to 1; equal ones if not given."""
-    level: float = Field(0.95, gt=0.5, lt=1)
-    """Confidence level of the intervals."""
-    primary: str = "tail share of exposure"
-    """The metric that a treatment is to improve."""
-    guardrails: dict[str, float] = Field(default_factory=lambda: {"clicks per visit": 0.03})
-    """Metric → greatest relative loss that is borne; 0.02 is two percent of the control."""
-    retrain_every: int | None = Field(None, ge=1)
-    """Arms that are recommenders make new lists after every so many days; without it they make them once."""
-    log: Literal["own", "shared"] = "own"
-    """What a recommender is retrained on: what its own arm was shown, or the log of all arms, as in most shops."""
-    certify: int | None = Field(None, ge=100)
-    """Runs in which the experiment's own tests are tried on its own users: A/A, coverage, peeking, power."""
-    behaviour: BehaviourSettings = BehaviourSettings()
-    """How users behave beside clicking."""
 
 
 @dataclass(frozen=True)
@@ -136,28 +111,6 @@ class Experiment:
                 world.live()
             readout.look(worlds)
         return readout.result(worlds, environment, shares)
-
-
-class Log:
-    """What each arm showed, as an events table that a recommender can learn from."""
-
-    def __init__(self, users: "pd.Index[str]", catalogue: Catalogue) -> None:
-        self._users, self._catalogue = users, catalogue
-        self._parts: list[pd.DataFrame] = []
-
-    def add(self, arm: str, day: int, counts: pd.DataFrame) -> None:
-        """`counts` of `World.counts` up to `day`."""
-        self._parts.append(counts.assign(arm=arm, day=day))
-
-    def of(self, arm: str | None) -> pd.DataFrame:
-        """user_id, item_id, rank, shown, clicked, bought, day (of the period's end), of one arm or of all."""
-        rows = pd.concat(self._parts, ignore_index=True)
-        if arm is not None:
-            rows = rows[rows["arm"] == arm]
-        return pd.DataFrame({
-            Columns.User: self._users[rows["user"]], Columns.Item: self._catalogue.ids[rows["item"]],
-            **{name: rows[name].to_numpy() for name in ("rank", "shown", "clicked", "bought", "day")},
-        })
 
 
 def users_of(rankings: pd.DataFrame, name: str) -> "pd.Index[str]":

@@ -7,8 +7,6 @@ import pandas as pd
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.split import as_utc
 
-SEGMENTS = ("tenure", "activity", "value")
-
 
 def user_segments(
     users: "pd.Index[str]", events: pd.DataFrame | None, items: pd.DataFrame, *, until: str | None

@@ -51,6 +51,24 @@ def test_examination_and_attraction_are_near_the_truth(shop: Shop, fitted: Fitte
     assert ((bought > 0) & (bought < 1)).all()
 
 
+def test_a_cascade_log_is_read_as_a_cascade(shop: Shop):
+    """Clicks drawn anew on the shop's lists: until the first click every slot is examined, after it none."""
+    events = shop.dataset.require_events("a test")
+    shown = events[events["event"] == "impression"].sort_values(["request_id", "rank"], ignore_index=True)
+    rng = np.random.default_rng(0)
+    attracted = rng.random(len(shown)) < shop.truth.attraction(shown["user_id"], shown["item_id"])
+    before = pd.Series(attracted).groupby(shown["request_id"]).cumsum() - attracted
+    clicks = shown[attracted & (before == 0).to_numpy()].assign(event="click")
+    log = pd.concat([shown, clicks], ignore_index=True)
+    fitted = FittedEnvironment.fit(
+        shop.dataset.items, log, FitSettings(since=SINCE, ridge=8.0, click_model="auto"), rng=0
+    )
+    assert fitted.clicks.name in ("cm", "dcm") and "foresees" in fitted.describe()["click_model"]
+    some = shown.iloc[::50]
+    guess = fitted.attraction(some["user_id"], some["item_id"])
+    assert guess.mean() == pytest.approx(shop.truth.attraction(some["user_id"], some["item_id"]).mean(), rel=0.1)
+
+
 def test_strangers_and_new_items_are_known_too(fitted: FittedEnvironment, shop: Shop):
     chance = fitted.attraction(["nobody knows me"], [shop.dataset.items["item_id"].iloc[0]])
     assert 0 < chance[0] < 1

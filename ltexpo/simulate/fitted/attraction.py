@@ -46,14 +46,16 @@ class Attraction:
 
 def fit_attraction(
     columns: PairColumns, pairs: pd.DataFrame, taken: npt.NDArray[np.bool_], *,
-    rank: npt.NDArray[np.int64] | None = None, offset: float = 0.0, ridge: float | None = None,
+    rank: npt.NDArray[np.int64] | None = None, examined: Floats | None = None, offset: float = 0.0,
+    ridge: float | None = None,
     draw: bool = False, rng: np.random.Generator,
 ) -> Attraction:
     """Without a `ridge`, one is chosen on a fifth of the rows; then all rows of `pairs` (user_id, item_id) are used.
 
-    With `rank` (n,), examination by rank is fitted too. `draw`: not the likeliest weights but some that the prior makes
-    as likely: its mean is drawn from itself, so that resampled rows give draws from the posterior (randomise, then
-    optimise: Bardsley et al. 2014). Raises `TableError` where all rows ended alike.
+    With `rank` (n,), examination by rank is fitted too; with `examined` (n,), it is known. `draw`: not the likeliest
+    weights but some that the prior makes as likely: its mean is drawn from itself, so that resampled rows give draws
+    from the posterior (randomise, then optimise: Bardsley et al. 2014). Raises `TableError` where all rows ended
+    alike.
     """
     if not taken.any() or taken.all():
         share = "all" if taken.all() else "none"
@@ -67,11 +69,18 @@ def fit_attraction(
         penalties = [0.0, _NUMBERS_PENALTY, *[penalty] * (len(blocks) - 2)]
         ranks = None if rank is None else rank[rows]
         parts = [block[rows] for block in blocks]
-        return fit_logistic(parts, taken[rows], penalties, rank=ranks, depth=depth, center=center)
+        known = None if examined is None else examined[rows]
+        return fit_logistic(
+            parts, taken[rows], penalties, rank=ranks, depth=depth, examined=known, center=center,
+        )
 
     def loss(model: Logistic) -> float:
         p = model.predict([block[held] for block in blocks])
-        p = np.clip(p if rank is None else model.examination[rank[held] - 1] * p, 1e-12, 1 - 1e-12)
+        if rank is not None:
+            p = model.examination[rank[held] - 1] * p
+        if examined is not None:
+            p = examined[held] * p
+        p = np.clip(p, 1e-12, 1 - 1e-12)
         return float(-np.where(taken[held], np.log(p), np.log1p(-p)).mean())
 
     if ridge is not None:

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from ltexpo.simulate.fitted.attraction import (
     sampled_choices,
 )
 from ltexpo.simulate.fitted.pair_columns import PairColumns
+from ltexpo.simulate.fitted.reading import read_lists
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,6 +41,9 @@ class FitSettings(Settings):
     """Learn from events from this moment on; without it from where the ranker's training ended."""
     until: str | dt.datetime | dt.date | None = None
     """Learn from events before this moment; what comes later checks the fit."""
+    click_model: Literal["pbm", "ubm", "cm", "dcm", "auto"] = "pbm"
+    """How lists are read: position-based (examination by rank, learnt together with attraction), user browsing,
+    cascade, dependent click, or the one of these that foresees held-out clicks best."""
     ridge: float | None = Field(None, gt=0)
     """How strongly the columns of single items and users are held near 0; without it, chosen on held-out rows."""
     mean_attraction: float = Field(0.1, gt=0, lt=1)
@@ -51,7 +55,7 @@ class FitSettings(Settings):
 
 @dataclass(frozen=True)
 class FittedEnvironment:
-    """Position-based clicks: examination by rank, attraction by a linear model with random effects."""
+    """Lists read as a click model says, attraction by a linear model with random effects."""
 
     clicks: ClickParameters
     examination: Floats
@@ -84,21 +88,30 @@ class FittedEnvironment:
         if Columns.Rank not in shown.columns or shown[Columns.Rank].isna().any():
             raise TableError("environment: impressions lack 'rank', so examination cannot be told from attraction. "
                              "Log the rank of every impression.")
-        clicked = was_clicked(shown, now)
         columns = PairColumns(items, earlier, shown[Columns.User], shown[Columns.Item])
-        rank = shown[Columns.Rank].to_numpy(np.int64)
-        take = fit_attraction(columns, shown, clicked, rank=rank, ridge=settings.ridge, draw=draw, rng=generator)
-        examination = _falling(take.model.examination, np.bincount(rank - 1))
+        reading = None if settings.click_model == "pbm" else read_lists(now, settings.click_model)
+        if reading is None:
+            clicked, rank = was_clicked(shown, now), shown[Columns.Rank].to_numpy(np.int64)
+            take = fit_attraction(columns, shown, clicked, rank=rank, ridge=settings.ridge, draw=draw, rng=generator)
+            examination = _falling(take.model.examination, np.bincount(rank - 1))
+            parameters, read = ClickParameters.pbm(examination), "position-based, fitted with the attraction"
+        else:
+            clicked, examination, parameters = reading.clicked, reading.examination, reading.parameters
+            read = reading.note
+            take = fit_attraction(
+                columns, reading.pairs, clicked, examined=reading.examined, ridge=settings.ridge, draw=draw,
+                rng=generator,
+            )
         clicks = now[now[Columns.Event] == EventKind.Click]
         bought = clicked_then_bought(clicks, now[now[Columns.Event] == EventKind.Purchase])
         buy = None
         if bought.any() and not bought.all():
             buy = fit_attraction(columns, clicks, bought, ridge=settings.ridge, rng=generator)
         facts = _facts(now, take) | {
-            "click_model": "position-based, fitted with the attraction", "fitted_impressions": len(shown),
+            "click_model": read, "fitted_impressions": len(clicked),
             "fitted_clicks": int(clicked.sum()), "fitted_purchases": int(bought.sum()),
         }
-        return cls(ClickParameters.pbm(examination), examination, take, buy, bool(bought.all()), True, 0.0, facts)
+        return cls(parameters, examination, take, buy, bool(bought.all()), True, 0.0, facts)
 
     @classmethod
     def _from_purchases(

@@ -33,19 +33,22 @@ class Logistic:
 
 def fit_logistic(
     blocks: Sequence[Csr], clicked: npt.NDArray[np.bool_], penalties: Sequence[float],
-    *, rank: npt.NDArray[np.int64] | None = None, depth: int = 1, center: Floats | None = None,
+    *, rank: npt.NDArray[np.int64] | None = None, depth: int = 1, examined: Floats | None = None,
+    center: Floats | None = None,
 ) -> Logistic:
     """Maximise Σ_n log P(c_n) − ½ Σ_b penalties_b ‖weights_b − center_b‖², P(c_n = 1) = examination_rank(n) · σ(z_n).
 
     blocks: sparse (n, D_b), the first a column of ones. clicked: (n,). rank: (n,) from 1 to `depth`; without it all
-    was examined. Examination and attraction are fitted together (position-based model: Richardson et al. 2007); the
-    first rank is always examined, as only the product of the two is seen. A ridge is the Gaussian prior of a random
-    effect, `center` (Σ_b D_b,) its mean: 0 where not given.
+    was examined, or with the chance `examined` (n,) where that is known. Examination and attraction are fitted
+    together (position-based model: Richardson et al. 2007); the first rank is always examined, as only the product of
+    the two is seen. A ridge is the Gaussian prior of a random effect, `center` (Σ_b D_b,) its mean: 0 where not
+    given.
     """
     features = sparse.hstack(blocks, format="csr")
     transposed = features.T.tocsr()
     ridge = np.concatenate([np.full(block.shape[1], penalty) for block, penalty in zip(blocks, penalties, strict=True)])
     n_weights = features.shape[1]
+    chance = np.ones(len(clicked)) if examined is None else examined
     middle = np.zeros(n_weights) if center is None else center
     place = np.zeros(len(clicked), dtype=np.int64) if rank is None else rank - 1
 
@@ -54,12 +57,13 @@ def fit_logistic(
 
     def loss(found: Floats) -> tuple[float, Floats]:
         weights, curve = found[:n_weights], examination(found)
-        p, e = expit(features @ weights), curve[place]
+        p, e = expit(features @ weights), curve[place] * chance
         hit, missed = np.maximum(e * p, 1e-300), np.maximum(1 - e * p, 1e-300)
         value = -np.where(clicked, np.log(hit), np.log(missed)).sum()
         value += 0.5 * (ridge * (weights - middle) ** 2).sum()
         to_logit = np.where(clicked, 1 - p, -e * p * (1 - p) / missed)
-        to_curve = np.where(clicked, 1 - e, -p * e * (1 - e) / missed)
+        fall = 1 - curve[place]
+        to_curve = np.where(clicked, fall, -p * e * fall / missed)
         by_rank = np.bincount(place, weights=to_curve, minlength=depth)[1:]
         return float(value), np.r_[ridge * (weights - middle) - transposed @ to_logit, -by_rank]
 

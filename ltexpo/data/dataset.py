@@ -1,5 +1,6 @@
 """A folder of contract tables ↔ one checked dataset in memory."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from ltexpo.data.schema import EVENTS, ITEMS, USERS, Checked, check_table, read_
 from ltexpo.data.tables import output_folder, read_json, write_frame, write_json
 from ltexpo.data.tail import TailSpec, tier_summary
 from ltexpo.errors import TableError
+
+log = logging.getLogger("ltexpo")
 
 ITEMS_FILE, EVENTS_FILE, USERS_FILE, DATASET_FILE = "items.parquet", "events.parquet", "users.parquet", "dataset.json"
 
@@ -77,6 +80,9 @@ class Dataset:
                 strangers = events.frame[Columns.User][~events.frame[Columns.User].isin(users.frame[Columns.User])]
                 if len(strangers):
                     notes["events.users without a row in users"] = int(strangers.nunique())
+        for note, count in notes.items():
+            if note.endswith("in the future"):
+                log.warning("%s: %d. Check the clock or the zone of what wrote them.", note, count)
         return cls(
             items.frame, None if events is None else events.frame, None if users is None else users.frame, root, notes
         )

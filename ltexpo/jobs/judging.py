@@ -27,6 +27,8 @@ def run_ope(job: OpeJob) -> OpeResult:
         log = read_log(Dataset.load(job.data), job, context=context_of(table))
         result = evaluate_policy(log, read_policy(table, log, repeats=job.repeats), job, rng=job.seed)
         write_frame(result.to_pandas(), folder / OPE_TABLE)
-        settings = {"propensities": job.propensities, "segment": job.segment, "seed": job.seed}
+        settings = {
+            "policy": str(job.policy), "propensities": job.propensities, "segment": job.segment, "seed": job.seed,
+        }
         write_json({**result.to_dict(), **settings}, folder / OPE_FILE)
     return result

@@ -40,7 +40,8 @@ class RetrainSettings(Settings):
     recommend: RecommendSettings = RecommendSettings()
     """How candidates are made; `until` follows the days."""
     rerank: RerankSettings = RerankSettings()
-    """How the treatment re-ranks them; the control shows the plain first k."""
+    """How the treatment re-ranks them, to lists as long as the first ones; the control shows the plain best. Give the
+    goals that the treatment was made with: they are not read from it."""
 
 
 class SimulateJob(ExperimentSettings, DataJob):
@@ -62,7 +63,7 @@ class SimulateJob(ExperimentSettings, DataJob):
     boosts: Path | None = None
     """boosts.parquet of 'ltexpo rerank': the products under an item-side experiment, and their boosts."""
     item_side: ItemSideSettings = ItemSideSettings()
-    """How item-side designs are simulated."""
+    """How item-side designs are simulated; k, days, level and behaviour are those of the test where not given."""
     tail: TailSpec = TailSpec()
     """Which items count as the tail in the metrics."""
     out: Path
@@ -94,7 +95,8 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             activity = visit_rates(users, seen, until=until)
         shown = _retrained(job, {CONTROL: control, **arms}, dataset, until, users)
         result = Experiment(job).simulate(
-            shown.pop(CONTROL), shown, environment, items=with_prices(dataset.items, seen, until), tiers=tiers,
+            shown[CONTROL], {name: arm for name, arm in shown.items() if name != CONTROL}, environment,
+            items=with_prices(dataset.items, seen, until), tiers=tiers,
             segments=user_segments(users, seen, dataset.items, until=until),
             activity=activity, rng=job.seed,
         )
@@ -105,19 +107,30 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             write_frame(table, folder / name)
         if result.validity is not None:
             write_frame(result.validity, folder / VALIDITY_TABLE)
-        facts = {**result.facts, "verdicts": result.verdicts, "seed": job.seed}
+        retrained = {name: arm.told for name, arm in shown.items() if isinstance(arm, RetrainedArm)}
+        facts = {**result.facts, "retrained": retrained, "verdicts": result.verdicts, "seed": job.seed}
         if isinstance(environment, FittedEnvironment) and job.fit.until is not None:
             events = dataset.require_events("fidelity")
             told = fidelity(dataset.items, events, _fit_settings(job, until),
                             events[events[Columns.Timestamp] >= as_utc(job.fit.until)], rng=job.seed)
             write_frame(told.table, folder / FIDELITY_TABLE)
             facts["fidelity"] = {"clicks_off": told.off, "intervals_that_hold": told.held, "level": told.level}
+            result.notes.append(
+                f"The environment on events from {job.fit.until} on: clicks {told.off:+.1%} off, {told.held:.0%} of "
+                f"the {told.level:.0%} intervals hold no difference (fidelity.parquet)."
+            )
         if job.candidates is not None and job.boosts is not None:
+            side = _item_side(job, control)
             designs = simulate_item_designs(
-                read_frame(job.candidates), read_frame(job.boosts), environment, job.item_side,
+                read_frame(job.candidates), read_frame(job.boosts), environment, side,
                 items=dataset.items, tiers=tiers, rng=job.seed,
             )
             write_frame(designs.table, folder / DESIGNS_TABLE)
+            facts["item_side"] = {**side.model_dump(), "items": designs.items}
+            result.notes.append(
+                f"Item-side designs: gain of one of {designs.items:,} boosted items over {side.days} days, if all are "
+                f"boosted instead of none.\n{designs}"
+            )
         write_json(facts, folder / EXPERIMENT_FILE)
     return result
 
@@ -131,13 +144,27 @@ def _retrained(
     if until is None:
         raise ConfigError("retrain_every needs to know where the simulation begins, but the rankings do not say up to "
                           "when their maker had seen events. Make them with 'ltexpo recommend --until'.")
+    if len(arms) > 2:
+        raise ConfigError(f"retrain_every re-ranks as retrain.rerank says, which fits one treatment, not "
+                          f"{len(arms) - 1}. Give one, or pass recommenders to ltexpo.simulate.Experiment.")
+    k, rerank = int(arms[CONTROL][Columns.Rank].max()), job.retrain.rerank
+    if "k" in rerank.model_fields_set and rerank.k != k:
+        raise ConfigError(f"retrain.rerank.k is {rerank.k}, but the control's lists have {k} slots. Leave it out.")
+    rerank = rerank.model_copy(update={"k": k})
     return {
         name: RetrainedArm(
-            rankings, dataset, until, job.retrain.recommend, None if name == CONTROL else job.retrain.rerank,
-            int(rankings[Columns.Rank].max()), users, job.seed,
+            rankings, dataset, until, job.retrain.recommend, None if name == CONTROL else rerank, k, users, job.seed,
         )
         for name, rankings in arms.items()
     }
+
+
+def _item_side(job: SimulateJob, control: pd.DataFrame) -> ItemSideSettings:
+    of_test: dict[str, Any] = {
+        "k": int(control[Columns.Rank].max()), "days": job.days, "level": job.level, "behaviour": job.behaviour,
+    }
+    given = job.item_side.model_fields_set
+    return job.item_side.model_copy(update={name: value for name, value in of_test.items() if name not in given})
 
 
 def _fit_settings(job: SimulateJob, until: str | None) -> FitSettings:

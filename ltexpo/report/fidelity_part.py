@@ -24,7 +24,8 @@ def fidelity_part(tested: Simulated) -> Html:
     return html(
         "<p><b>How well it predicts.</b> On later events that it was not fitted on, it predicts {off} {less} clicks "
         "than there were, and {held} of its {n} intervals hold what happened; {level} would if it were right. An error "
-        "that is the same for both arms cancels in their comparison.</p>"
+        "that is the same for both arms cancels in their comparison; one that differs by popularity does not, as the "
+        "arms show products of different popularity.</p>"
         "<details><summary>What it predicts beside what happened, by rank and popularity</summary>{table}</details>",
         off=change(abs(off)).lstrip("+"), less="fewer" if off < 0 else "more",
         held=percent(told["intervals_that_hold"], digits=0), n=count(len(held)), level=percent(told["level"], digits=0),

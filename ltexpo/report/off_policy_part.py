@@ -1,6 +1,7 @@
 """Off-policy evaluation of the lists beside the simulator → a small table, and a warning where they disagree."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from ltexpo.simulate.ope.diagnostics import CANNOT_SAY, OK
 
 _PER_VISIT = {"click": CLICKS, "purchase": "purchases per visit", "revenue": "revenue per visit"}
 """The reward of a list in the log → the experiment's metric that measures the same."""
+RANKINGS = "rankings.parquet"
+"""The file of a run that holds the lists under test; any other policy is not what was simulated."""
 
 
 def off_policy_part(told: Mapping[str, Any], tested: Simulated | None) -> Html:
@@ -33,9 +36,10 @@ def off_policy_part(told: Mapping[str, Any], tested: Simulated | None) -> Html:
         spread = {"low": simulated[1], "high": simulated[2]}
         first.append(row([f"simulated ({tested.lead})", number(simulated[0]), _range(spread), NONE, NONE]))
     return html(
-        "<h3>What the log alone says</h3><p>{reward} per {unit} that the judged lists would have had, worked out from "
-        "{n} of the log by weighing what happens to have been shown as they would show it. No model of users stands "
-        "behind it, so it can contradict the simulation.</p>{warning}{table}{refused}",
+        "<h3>What the log alone says</h3><p>{reward} per {unit} that the judged lists ({policy}) would have had, "
+        "worked out from {n} of the log by weighing what happens to have been shown as they would show it. No model of "
+        "users stands behind it, so it can contradict the simulation.</p>{warning}{table}{refused}",
+        policy=Path(str(told.get("policy", "policy"))).name,
         reward=str(told.get("reward", "reward")).capitalize() + "s" * (told.get("reward") != "revenue"), unit=unit,
         n=plural(told.get("requests", 0), unit), warning=_warning(told, simulated),
         table=table(f"Value per {unit}, {percent(told.get('level', 0.95), digits=0)} intervals", columns,
@@ -56,7 +60,10 @@ def apart(told: Mapping[str, Any], simulated: tuple[float, float, float]) -> lis
 
 
 def _simulated(told: Mapping[str, Any], tested: Simulated | None) -> tuple[float, float, float] | None:
-    """The simulated lists' value per visit with its interval, where the reward is one of the experiment's metrics."""
+    """The simulated lists' value per visit with its interval, where it is these lists that were judged and the reward
+    is one of the experiment's metrics."""
+    if Path(str(told.get("policy", ""))).name != RANKINGS:
+        return None
     metric = _PER_VISIT.get(str(told.get("reward")))
     if tested is None or metric is None or told.get("per") == "slot":
         return None

@@ -71,7 +71,8 @@ _DOCUMENT = """<!doctype html>
 <nav aria-label="Sections">{links}</nav>
 {sections}
 </main>
-<footer><p>Made by ltexpo {version} from the tables of this run; every number on this page is measured.</p></footer>
+<footer><p>Made by ltexpo {version} from the tables of this run; every number on this page
+was measured, or simulated under the assumptions that stand beside it.</p></footer>
 </body>
 </html>
 """

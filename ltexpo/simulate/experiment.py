@@ -24,13 +24,14 @@ from ltexpo.simulate.settings import ExperimentSettings
 
 Floats = npt.NDArray[np.float64]
 CONTROL = "control"
+_NEEDS_DAYS = {"day-1 retention": 2, "day-7 retention": 8}
 
 
 class Recommender(Protocol):
     """An arm that makes its lists anew from what was logged."""
 
-    def __call__(self, day: int, log: pd.DataFrame | None) -> pd.DataFrame:
-        """Rankings of every user from `day` on. `log`: what was shown so far, see `Log`; None on the first day."""
+    def __call__(self, day: int, shown: pd.DataFrame | None) -> pd.DataFrame:
+        """Rankings of every user from `day` on. `shown`: what was shown so far, see `Log`; None on the first day."""
 
 
 Arm = pd.DataFrame | Recommender
@@ -70,6 +71,9 @@ class Experiment:
         """
         settings = self.settings
         treatments = treatment if isinstance(treatment, Mapping) else {"treatment": treatment}
+        if not treatments or CONTROL in treatments:
+            raise ConfigError(f"treatments are {', '.join(treatments) or 'none'}. Name at least one, none of them "
+                              f"'{CONTROL}'.")
         arms: dict[str, Arm] = {CONTROL: control, **treatments}
         shares = _checked(settings, list(arms))
         seed = int(np.random.default_rng(rng).integers(2**63))
@@ -135,7 +139,11 @@ def deal(seed: int, n: int, shares: list[float]) -> npt.NDArray[np.int64]:
 def _checked(settings: ExperimentSettings, arms: list[str]) -> dict[str, float]:
     for metric in (settings.primary, *settings.guardrails):
         if metric not in METRICS:
-            raise ConfigError(f"'{metric}' is not a metric of the experiment. Choose among {', '.join(METRICS)}.")
+            raise ConfigError(f"'{metric}' is no metric that can be the primary one or a guardrail. Choose among "
+                              f"{', '.join(METRICS)}.")
+    for metric, days in _NEEDS_DAYS.items():
+        if metric in (settings.primary, *settings.guardrails) and settings.days < days:
+            raise ConfigError(f"'{metric}' needs a test of at least {days} days; days is {settings.days}.")
     shares = settings.shares or dict.fromkeys(arms, 1 / len(arms))
     if set(shares) != set(arms):
         raise ConfigError(f"shares are of {', '.join(shares)}, the arms are {', '.join(arms)}. Give every arm one.")

@@ -95,7 +95,7 @@ class Readout:
             looks.append(self._sequences(name))
             test = self._looks[name][-1]
             rails = [guard(test[metric], margin=margin) for metric, margin in settings.guardrails.items()]
-            said = verdict(test[settings.primary], rails, ratio, days=settings.days)
+            said = verdict(test[settings.primary], rails, ratio, days=settings.days, plan=False)
             verdicts[name] = {
                 "decision": said.decision, "reason": said.reason, "more_users": said.more_users,
                 "more_days": said.more_days, "primary": settings.primary,
@@ -180,9 +180,13 @@ class Readout:
     ) -> list[pd.DataFrame]:
         paired, level = read == EFFECT, self._settings.level
         treated, untreated, pairs = self._frames(worlds, control, 0, arm, place, METRICS, read)
-        over_all = (
-            compare_totals(treated, untreated, pairs, paired=True, level=level) if paired else self._looks[arm][-1]
-        )
+        over_all = compare_totals(treated, untreated, pairs, paired=paired, level=level)
+        if not paired:
+            # The change is less what the days before foretell; the arms' own values stand as they were seen.
+            over_all = Effects(tuple(
+                replace(adjusted, control=seen.control, treatment=seen.treatment)
+                for adjusted, seen in zip(self._looks[arm][-1].effects, over_all.effects, strict=True)
+            ))
         who = [np.ones(len(self._users), dtype=np.bool_) if paired else self._dealt == number for number in (place, 0)]
         over_items = item_effects(
             worlds[arm], worlds[control], who[0], who[1], self._catalogue, paired=paired, level=level,

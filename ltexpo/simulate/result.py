@@ -1,6 +1,6 @@
 """What a simulated experiment found: tables, verdicts, and how it prints."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -31,6 +31,8 @@ class ExperimentResult:
     facts: dict[str, Any]
     validity: pd.DataFrame | None = None
     """Where it was asked for, by arm: see `certify`."""
+    notes: list[str] = field(default_factory=list)
+    """What else was measured, for printing."""
 
     def to_pandas(self) -> pd.DataFrame:
         """The effects."""
@@ -51,8 +53,11 @@ class ExperimentResult:
                 parts.append(f"{arm}: {title} ({users})\n{_effects(rows)}")
             parts.append(f"{arm}: {told['decision']}: {told['reason']}.")
         if self.validity is not None:
-            parts.append(f"These tests, tried on these users:\n{_validity_text(self.validity)}")
-        return "\n\n".join(parts)
+            parts += [
+                f"{arm}: these tests, tried on these users\n{_validity_text(rows)}"
+                for arm, rows in self.validity.groupby("arm", sort=False)
+            ]
+        return "\n\n".join([*parts, *self.notes])
 
 
 def _validity_text(table: pd.DataFrame) -> str:

@@ -21,9 +21,12 @@ class ExperimentSettings(Settings):
     level: float = Field(0.95, gt=0.5, lt=1)
     """Confidence level of the intervals."""
     primary: str = "tail share of exposure"
-    """The metric that a treatment is to improve."""
+    """The metric that a treatment is to improve: clicks per visit, click-through rate, tail share of exposure, tail
+    share of clicks, tail clicks per visit, conversion (purchases per click), purchases per visit, revenue per visit,
+    slots seen per visit (rank of the deepest slot examined), visits per user, day-1 retention, day-7 retention (active
+    days after which the user is active 1 or 7 days later), value per user (revenue per user)."""
     guardrails: dict[str, float] = Field(default_factory=lambda: {"clicks per visit": 0.03})
-    """Metric → greatest relative loss that is borne; 0.02 is two percent of the control."""
+    """Metric (of those of primary) → greatest relative loss that is borne; 0.02 is two percent of the control."""
     retrain_every: int | None = Field(None, ge=1)
     """Arms that are recommenders make new lists after every so many days; without it they make them once."""
     log: Literal["own", "shared"] = "own"

@@ -85,3 +85,32 @@ def test_what_cannot_be_simulated_is_refused(folder: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="go together"):
         job(folder, "no", boosts=bare)
     assert not (folder / "no").exists()
+
+
+def test_retraining_says_which_goals_it_met_and_keeps_the_lists_as_long(folder: Path):
+    given = {"days": 4, "retrain_every": 2, "retrain": {
+        "recommend": {"k": 30, "weights": {"popularity": 1.0, "taste": 1.0}},
+        "rerank": {"goals": [{"group": "tail", "min_share": 0.1}], "elastic": True},
+    }}
+    result = run_simulate(job(folder, "goals", **given))
+    told = read_json(folder / "goals/experiment.json")["retrained"]
+    assert [goal["day"] for goal in told["treatment"]] == [2] and told["control"] == []
+    assert told["treatment"][0]["met"] == (told["treatment"][0]["achieved"] >= told["treatment"][0]["target"] - 1e-9)
+    visits = result.effects.query("reading == 'effect' and by == 'all'").set_index("metric")
+    assert visits.loc["slots seen per visit", "control"] == pytest.approx(
+        visits.loc["slots seen per visit", "treatment"], rel=0.1
+    )
+    with pytest.raises(ConfigError, match="Leave it out"):
+        run_simulate(job(folder, "no", retrain_every=2, retrain={"rerank": {"k": 20}}))
+    arms = {"a": folder / "rankings/rankings.parquet", "b": folder / "rankings/control.parquet"}
+    with pytest.raises(ConfigError, match="fits one treatment, not 2"):
+        run_simulate(job(folder, "no", retrain_every=2, treatment=arms))
+
+
+def test_a_metric_that_needs_more_days_and_an_arm_called_control_are_refused(folder: Path):
+    with pytest.raises(ConfigError, match="needs a test of at least 8 days"):
+        run_simulate(job(folder, "no", primary="day-7 retention"))
+    with pytest.raises(ConfigError, match="none of them 'control'"):
+        run_simulate(job(folder, "no", treatment={"control": folder / "rankings/rankings.parquet"}))
+    with pytest.raises(ConfigError, match="Name at least one"):
+        run_simulate(job(folder, "no", treatment={}))

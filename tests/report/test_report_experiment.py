@@ -189,7 +189,8 @@ def ope(value: float) -> dict[str, object]:
             "largest_weight": 9.31, "verdict": "ok"}
     refused = {"value": None, "low": None, "high": None, "effective_sample_size": None, "largest_weight": None,
                "verdict": "cannot say: effective sample size 3.0, below 50"}
-    return {"reward": "click", "per": "list", "level": 0.95, "requests": 1_000, "on_policy":
+    return {"policy": "run/rankings/rankings.parquet",
+            "reward": "click", "per": "list", "level": 0.95, "requests": 1_000, "on_policy":
             {"value": 0.7, "low": 0.68, "high": 0.72}, "estimators": {"cascade_dr": said, "ips": refused}}
 
 
@@ -200,6 +201,8 @@ def test_the_log_beside_the_simulation(tested: Simulated) -> None:
     assert "cascade DR 0.7300 0.7100 to 0.7500 812 9.31" in fits
     assert "IPS : effective sample size 3.0, below 50" in fits
     assert "The simulation and the log disagree" in words(off_policy_part(ope(0.5), tested))
+    other = words(off_policy_part(ope(0.5) | {"policy": "other.parquet"}, tested))
+    assert "disagree" not in other and "simulated" not in other
     nobody = ope(0.5)
     nobody["estimators"] = {"ips": nobody["estimators"]["ips"]}  # type: ignore[index]
     assert "No estimator can say" in off_policy_part(nobody, tested)

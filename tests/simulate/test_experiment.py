@@ -159,7 +159,7 @@ def test_unlike_or_unusable_arms_are_refused():
     holes = lists("a", "b").assign(rank=lambda frame: frame["rank"] * 2)
     with pytest.raises(TableError, match="holes"):
         run(holes, holes)
-    with pytest.raises(ConfigError, match="is not a metric"):
+    with pytest.raises(ConfigError, match="is no metric that can be"):
         run(lists("a", "b"), lists("a", "b"), primary="happiness")
     with pytest.raises(ConfigError, match="Give every arm one"):
         run(lists("a", "b"), lists("a", "b"), shares={"control": 0.5, "boost": 0.5})

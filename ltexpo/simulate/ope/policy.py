@@ -9,7 +9,7 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.schema import RANKINGS, check_table
-from ltexpo.errors import TableError
+from ltexpo.errors import ColumnError, TableError
 from ltexpo.simulate.ope.logged import Logged
 from ltexpo.simulate.ope.marginals import marginals
 from ltexpo.simulate.ope.policy_table import ABOUT_ONE, PROBABILITY, checked_table
@@ -121,6 +121,10 @@ def read_policy(table: pd.DataFrame, log: Logged, *, repeats: bool = False) -> T
     to 1, an item twice in a slot, no request in common.
     """
     if PROBABILITY not in table.columns:
+        if Columns.Rank not in table.columns or Columns.Request not in table.columns:
+            found = ", ".join(map(str, table.columns))
+            raise ColumnError(f"policy lacks '{PROBABILITY}'; found {found}. Give item_id, rank, probability, or lists "
+                              "with request_id, rank, item_id.")
         lists = check_table(table, RANKINGS, source="policy").frame
         keys = [column for column in (Columns.Request, Columns.User) if column in lists.columns]
         table = lists[[*keys, Columns.Rank, Columns.Item]].assign(**{PROBABILITY: 1.0})

@@ -39,13 +39,15 @@ def verdict(
     worth: float | None = None,
     days: int | None = None,
     power: float = 0.8,
+    plan: bool = True,
 ) -> Verdict:
     """SHIP: the primary metric is proven better and every guardrail proven to hold. STOP: the split is broken, a
     guardrail is proven worse than its margin, or the primary metric is proven worse. HOLD: everything else.
 
     HOLD says how many more users would decide with chance `power`, if the primary metric's true relative effect is
     `worth` (the smallest effect one would ship for; the effect seen if not given) and guardrails lose nothing. `days`:
-    length of the test so far.
+    length of the test so far. Without `plan` the reason leaves the number out, for those who know the true effects
+    and can tell it better.
     """
     if split is not None and not split.ok:
         return Verdict("STOP", f"the split is broken, so that no effect can be believed ({split})")
@@ -65,7 +67,7 @@ def verdict(
     if side == 0:
         times.append(_more(primary, sign, worth, power))
         reasons.insert(0, f"{_summary(primary)} is not proven better")
-    return _hold("; ".join(reasons), max(times), primary.n_control + primary.n_treatment, days)
+    return _hold("; ".join(reasons), max(times), primary.n_control + primary.n_treatment, days, plan=plan)
 
 
 def _proven(primary: Effect, sign: int) -> int:
@@ -91,11 +93,13 @@ def _more(primary: Effect, sign: int, worth: float | None, power: float) -> floa
     return max(((half + float(ndtri(power)) * primary.error) / expected) ** 2, 1.0)
 
 
-def _hold(reason: str, times: float, users: int, days: int | None) -> Verdict:
+def _hold(reason: str, times: float, users: int, days: int | None, *, plan: bool) -> Verdict:
     # Beyond a thousandfold the number says only that this test will not decide.
     if not times < 1000:
-        return Verdict("HOLD", f"{reason}; no affordable number of users would decide at the effect seen")
+        more = "; no affordable number of users would decide at the effect seen" if plan else ""
+        return Verdict("HOLD", f"{reason}{more}")
     more_users = max(ceil((times - 1) * users), 1)
     more_days = None if days is None else max(ceil((times - 1) * days), 1)
     also = "" if more_days is None else f" ({more_days:,} days)"
-    return Verdict("HOLD", f"{reason}; about {more_users:,} more users{also} would decide", more_users, more_days)
+    more = f"; about {more_users:,} more users{also} would decide" if plan else ""
+    return Verdict("HOLD", f"{reason}{more}", more_users, more_days)

@@ -354,7 +354,10 @@ def version() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 for bad input with one line on stderr, 1 for the rest."""
+    """Run the command line and exit; unless all is done (0), with one line on stderr.
+
+    2 bad input, 3 goals that cannot be met, 4 a guardrail breached and nothing published, 1 the rest.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in words or "--verbose" in words
     log = logging.getLogger("ltexpo")

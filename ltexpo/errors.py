@@ -48,3 +48,9 @@ class InfeasibleError(LtexpoError):
     """The goals cannot be met together under the guardrails."""
 
     exit_code = 3
+
+
+class GuardrailError(LtexpoError):
+    """A guardrail is breached: nothing is published."""
+
+    exit_code = 4

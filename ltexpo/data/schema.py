@@ -10,7 +10,7 @@ import pandas as pd
 
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.tables import read_frame
-from ltexpo.errors import ColumnError, TableError
+from ltexpo.errors import ColumnError, TableError, shown
 
 Kind = Literal["id", "text", "number", "boost", "rank", "time", "event", "flag"]
 
@@ -179,13 +179,13 @@ def column_error(
 ) -> ColumnError:
     """The refusal of `count` values of a column, the first of which is `value` in `row`."""
     rows = f" ({count} such rows)" if count > 1 else ""
-    return ColumnError(f"{where}: '{column}' row {row} is {_shown(value)}, {what}{rows}. {mend}.")
+    return ColumnError(f"{where}: '{column}' row {row} is {shown(value)}, {what}{rows}. {mend}.")
 
 
 def wrong_type(values: pd.Series, column: str, wanted: str, *, where: str) -> ColumnError:
     """The refusal of a column that does not hold what is `wanted`."""
     return ColumnError(
-        f"{where}: '{column}' holds {values.dtype} values such as {_shown(values.dropna().iloc[0])}, "
+        f"{where}: '{column}' holds {values.dtype} values such as {shown(values.dropna().iloc[0])}, "
         f"expected {wanted}. Convert the column."
     )
 
@@ -335,10 +335,6 @@ class _Check:
         if zones.iloc[0] == "none":
             self.notes[f"{self.column}: times without a zone read as UTC"] = int(times.notna().sum())
         return times.astype("datetime64[us, UTC]")
-
-
-def _shown(value: object) -> str:
-    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 _STRING = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype("pyarrow")

@@ -184,10 +184,9 @@ def column_error(
 
 def wrong_type(values: pd.Series, column: str, wanted: str, *, where: str) -> ColumnError:
     """The refusal of a column that does not hold what is `wanted`."""
-    return ColumnError(
-        f"{where}: '{column}' holds {values.dtype} values such as {shown(values.dropna().iloc[0])}, "
-        f"expected {wanted}. Convert the column."
-    )
+    held = values.dropna()
+    such = f"{values.dtype} values such as {shown(held.iloc[0])}" if len(held) else "nothing"
+    return ColumnError(f"{where}: '{column}' holds {such}, expected {wanted}. Convert the column.")
 
 
 def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: str, right_name: str) -> None:
@@ -206,6 +205,9 @@ def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: 
             f"{left_name} row {row}: {column} '{left.frame[column].iloc[row]}' is not in {right_name} "
             f"({int(unknown.sum())} such rows). Add it to {right_name} or leave those rows out."
         )
+
+
+_LAST_RANK = 2**31 - 1
 
 
 class _Check:
@@ -282,8 +284,10 @@ class _Check:
 
     def _rank(self, values: pd.Series) -> pd.Series:
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            if values.isna().all():
+                return pd.Series(pd.array([None] * len(values), dtype="Int32"))
             raise self.wrong_type(values, "whole numbers from 1")
-        bad = values.notna() & ((values < 1) | (values % 1 != 0))
+        bad = values.notna() & ((values < 1) | (values % 1 != 0) | (values > _LAST_RANK))
         if bad.any():
             raise self.refuse(values, bad, "not a rank", "Ranks are whole numbers from 1")
         return values.astype("Int32" if values.isna().any() else "int32")

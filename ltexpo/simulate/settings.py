@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ltexpo.config import Settings
+from ltexpo.metrics.small_groups import LEAST_USERS
 from ltexpo.simulate.behaviour import BehaviourSettings
 
 
@@ -33,5 +34,7 @@ class ExperimentSettings(Settings):
     """What a recommender is retrained on: what its own arm was shown, or the log of all arms, as in most shops."""
     certify: int | None = Field(None, ge=100)
     """Runs in which the experiment's own tests are tried on its own users: A/A, coverage, peeking, power."""
+    least_users: int = Field(LEAST_USERS, ge=1)
+    """Segments with fewer users than this in an arm are merged with others of their kind, and it is said."""
     behaviour: BehaviourSettings = BehaviourSettings()
     """How users behave beside clicking."""

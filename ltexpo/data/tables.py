@@ -154,7 +154,8 @@ def _refusing(path: str) -> Iterator[None]:
     try:
         yield
     except pa.ArrowMemoryError as error:
-        raise TableError(f"{path}: does not fit into memory ({first_line(error)}). Give more, or a sound file.") from error
+        reason = first_line(error)
+        raise TableError(f"{path}: does not fit into memory ({reason}). Give more, or a sound file.") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = first_line(error)
         raise TableError(f"{path}: is not readable Parquet ({reason}). Write it again or give another file.") from error

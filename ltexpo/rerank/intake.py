@@ -79,7 +79,7 @@ def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
     if not count.any():
         return None
     spoilt = lists.requests.filter(pa.array(count > 0))
-    seen: set[tuple[str, str]] = set()
+    seen: dict[tuple[str, str], int] = {}
     row = 0
     for batch in source.batches([Columns.Request, Columns.Item]):
         texts = [as_texts(values) for values in batch.columns]
@@ -87,10 +87,10 @@ def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
             pair = texts[0][at].as_py(), texts[1][at].as_py()
             if pair in seen:
                 return TableError(
-                    f"candidates row {row + at}: {Columns.Request} '{pair[0]}', {Columns.Item} '{pair[1]}' stands "
-                    f"there twice ({int(count.sum())} repeated rows). Keep one of each."
+                    f"candidates row {row + at}: the {Columns.Request} of row {seen[pair]}, {Columns.Item} '{pair[1]}' "
+                    f"stands there twice ({int(count.sum())} repeated rows). Keep one of each."
                 )
-            seen.add(pair)
+            seen[pair] = row + at
         row += batch.num_rows
     return None
 

@@ -105,7 +105,7 @@ class Runs:
             other = np.flatnonzero(weights != weights[first[of_run]])
             if len(other):
                 run = int(other[0])
-                raise _two_weights(requests[run].as_py(), weights[first[of_run[run]]], weights[run])
+                raise _two_weights(int(starts[run]), weights[first[of_run[run]]], weights[run])
             weights = weights[first]
         lengths = np.diff(starts)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(of_run, lengths, len(order)).astype(np.int64))])
@@ -123,19 +123,18 @@ class Runs:
         within = np.setdiff1d(changes, starts, assume_unique=True)
         if len(within):
             row = int(within[0])
-            run = int(np.searchsorted(starts, row, side="right")) - 1
-            raise _two_weights(ids[run].as_py(), weights[row - 1], weights[row])
+            raise _two_weights(self.rows + row, weights[row - 1], weights[row])
         if self.requests and self.requests[-1][-1].as_py() == ids[0].as_py() and self.weights[-1][-1] != weights[0]:
-            raise _two_weights(ids[0].as_py(), self.weights[-1][-1], weights[0])
+            raise _two_weights(self.rows, self.weights[-1][-1], weights[0])
 
 
 def _rises(ids: pa.Array) -> bool:
     return bool(pc.all(pc.less(ids[:-1], ids[1:]), min_count=0).as_py())
 
 
-def _two_weights(request: str, one: float, other: float) -> TableError:
+def _two_weights(row: int, one: float, other: float) -> TableError:
     return TableError(
-        f"candidates: '{Columns.Weight}' of request_id '{request}' is {one:g} in one row and {other:g} in another. "
+        f"candidates row {row}: '{Columns.Weight}' is {other:g}, and {one:g} in another row of its request_id. "
         "Give every row of a request the same weight."
     )
 

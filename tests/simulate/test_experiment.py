@@ -6,9 +6,13 @@ import pytest
 from scipy.stats import binomtest
 from tiny_experiment import ITEMS, TIERS, environment, lists
 
-from ltexpo.errors import ConfigError, TableError
-from ltexpo.simulate import Experiment, ExperimentResult, ExperimentSettings
+from ltexpo.config import documented_yaml
+from ltexpo.errors import ConfigError, InputError, TableError
+from ltexpo.simulate import Experiment, ExperimentResult, ExperimentSettings, KnownEnvironment
 from ltexpo.simulate.behaviour import BehaviourSettings
+from ltexpo.simulate.definitions import DEFINITIONS
+from ltexpo.simulate.item_readings import SELLERS
+from ltexpo.simulate.readings import METRICS
 
 ALIKE = BehaviourSettings(
     visits_per_day=0.5, activity_spread=0.0, fatigue=0.0, return_strength=0.0, leave_per_day=0.0,
@@ -163,3 +167,33 @@ def test_unlike_or_unusable_arms_are_refused():
         run(lists("a", "b"), lists("a", "b"), primary="happiness")
     with pytest.raises(ConfigError, match="Give every arm one"):
         run(lists("a", "b"), lists("a", "b"), shares={"control": 0.5, "boost": 0.5})
+
+
+def test_what_python_passes_wrongly_is_named_with_its_mend():
+    with pytest.raises(ConfigError, match=r"primary: 'click per visit' is no .* Did you mean 'clicks per visit'"):
+        ExperimentSettings(primary="click per visit")
+    with pytest.raises(ConfigError, match="guardrails: 'joy' is no metric"):
+        ExperimentSettings(guardrails={"joy": 0.1})
+    known = environment(10)
+    assert isinstance(known, KnownEnvironment)
+    arms = lists("a", "b", [f"u{n:05}" for n in range(10)])
+
+    def simulate(world: object, **given: object) -> None:
+        Experiment(ExperimentSettings(days=1)).simulate(arms, arms, world, items=ITEMS, tiers=TIERS, **given)  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigError, match=r"Give KnownEnvironment\(truth\)"):
+        simulate(known.truth)
+    with pytest.raises(ConfigError, match="a dict, which lacks examination, clicks"):
+        simulate({})
+    with pytest.raises(InputError, match=r"shape \(3,\) for 10 users"):
+        simulate(known, activity=np.ones(3))
+    with pytest.raises(InputError, match="activity of user 'u00004' is -1"):
+        simulate(known, activity=np.where(np.arange(10) == 4, -1.0, 1.0))
+
+
+def test_every_metric_that_is_read_is_defined_once():
+    read = set(run(lists("a", "b"), lists("a", "c"), days=9).effects.query("by == 'all'")["metric"])
+    assert read <= set(DEFINITIONS) and set(DEFINITIONS) - read <= {SELLERS}  # these items have no sellers
+    settings = documented_yaml(ExperimentSettings)
+    assert all(f"#   {name}: {metric.meaning}\n" in settings for name, metric in METRICS.items())
+    assert all(DEFINITIONS.values())

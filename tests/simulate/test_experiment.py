@@ -11,6 +11,7 @@ from ltexpo.errors import ConfigError, InputError, TableError
 from ltexpo.simulate import Experiment, ExperimentResult, ExperimentSettings, KnownEnvironment
 from ltexpo.simulate.behaviour import BehaviourSettings
 from ltexpo.simulate.definitions import DEFINITIONS
+from ltexpo.simulate.foretold import LEAST_USERS
 from ltexpo.simulate.item_readings import SELLERS
 from ltexpo.simulate.readings import METRICS
 
@@ -144,6 +145,31 @@ def test_looks_are_valid_at_every_day_and_wider_than_for_one_look():
     clicks = looks[looks["metric"] == "clicks per visit"]
     assert list(clicks["day"]) == list(range(1, 31))
     assert (clicks["low"] < clicks["fixed_low"]).all() and (clicks["fixed_high"] < clicks["high"]).all()
+
+
+def test_segments_and_tiers_are_adjusted_as_everybody_is_and_looks_say_which_values_are():
+    ids = pd.Index([f"u{n:05}" for n in range(1_000)])
+    segments = pd.DataFrame({"whole": "all of them", "part": ["few"] * 60 + ["many"] * 940}, index=ids)
+    behaviour = ALIKE.model_copy(update={"activity_spread": 1.0})
+    settings = ExperimentSettings(behaviour=behaviour, days=10, before_days=10)
+    result = Experiment(settings).simulate(
+        lists("a", "b"), lists("a", "c"), environment(1_000), items=ITEMS, tiers=TIERS, segments=segments, rng=1,
+    )
+    test = result.effects.query("reading == 'test'")
+    numbers = ["control", "treatment", "difference", "error", "low", "high", "p_value"]
+    whole, everybody = (test[test["by"] == by].set_index("metric")[numbers] for by in ("whole", "all"))
+    pd.testing.assert_frame_equal(whole, everybody.loc[whole.index])
+    heads = test[(test["by"] == "item tier") & (test["segment"] == "head")].set_index("metric")
+    assert "CUPED" in heads.loc["clicks per visit", "method"]
+    visits = test[(test["metric"] == "visits per user") & (test["by"] == "part")].set_index("segment")
+    assert "CUPED" in visits.loc["many", "method"] and "CUPED" not in visits.loc["few", "method"]
+    assert visits.loc["few", ["n_control", "n_treatment"]].min() < LEAST_USERS
+    last = result.looks.query("day == 10").set_index("metric")
+    for column in ("control", "treatment", "difference"):
+        assert last.loc["visits per user", column] == everybody.loc["visits per user", column]
+    adjusted = last["treatment_adjusted"] - last["control_adjusted"]
+    pd.testing.assert_series_equal(adjusted, last["difference"], check_names=False)
+    assert last.loc["visits per user", "control_adjusted"] != last.loc["visits per user", "control"]
 
 
 def test_unlike_or_unusable_arms_are_refused():

@@ -291,7 +291,10 @@ def examine(
 def simulate(
     data: Data = None,
     control: Annotated[Path | None, typer.Option(help="Parquet of the control's lists.")] = None,
-    treatment: Annotated[Path | None, typer.Option(help="Parquet of the treatment's lists.")] = None,
+    treatment: Annotated[
+        list[str] | None,
+        typer.Option(help="Parquet of the treatment's lists; several arms by name: --treatment NAME=FILE for each."),
+    ] = None,
     out: Out = None,
     days: Annotated[int | None, typer.Option(help="Length of the test.")] = None,
     certify: Annotated[
@@ -299,9 +302,10 @@ def simulate(
     ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Simulate an A/B test of two sets of lists: what they do, what a test would say, and a verdict."""
+    """Simulate an A/B test of lists, one or several treatments against a control: what each does, what a test would
+    say, and a verdict."""
     job = read_settings(SimulateJob, config, {
-        "data": data, "control": control, "treatment": treatment, "out": out, "days": days,
+        "data": data, "control": control, "treatment": treatment or None, "out": out, "days": days,
         "certify": 1_000 if certify else None, "seed": seed,
     })
     _say(run_simulate(job))

@@ -395,9 +395,22 @@ def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+LONGEST = 1_000
+"""Characters of a refusal; a value of a table can be of any length."""
+
+
 def _refuse(message: str, code: int) -> int:
-    typer.echo("ltexpo: " + " ".join(message.split()), err=True)
+    line = _plain(" ".join(message.split()))
+    if len(line) > LONGEST:
+        half = LONGEST // 2
+        line = f"{line[:half]} … {line[-half:]}"
+    typer.echo(f"ltexpo: {line}", err=True)
     return code
+
+
+def _plain(text: str) -> str:
+    """`text` without what would steer a terminal: a title or an id may hold any character."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def _stderr() -> Any:
@@ -411,7 +424,7 @@ def _tail_goal(share: float | None) -> list[dict[str, Any]] | None:
 
 
 def _say(result: object) -> None:
-    typer.echo(str(result))
+    typer.echo(_plain(str(result)))
 
 
 def _say_facts(facts: dict[str, Any]) -> None:

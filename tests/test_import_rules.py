@@ -10,7 +10,7 @@ import pytest
 import ltexpo
 
 ROOT = Path(ltexpo.__file__).parent
-FOUNDATION = ("columns", "errors", "config", "progress", "sparse", "metrics")
+FOUNDATION = ("columns", "errors", "plain_yaml", "config", "progress", "sparse", "metrics")
 LINE = (
     "data", "encoders", "graph", "fusion", "ranking", "rerank", "simulate", "report", "engines", "jobs", "cli",
 )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.schema import RANKINGS, read_table
 from ltexpo.data.split import as_utc
 from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_batches, write_frame, write_json
 from ltexpo.data.tail import TailSpec
@@ -98,9 +99,10 @@ class ExplainJob(ModelInputs):
 
 def run_explain(job: ExplainJob) -> Explanation:
     """One list before and after, slot by slot."""
-    rankings, control, boosts = (
-        read_frame(job.rankings / name) for name in (RANKINGS_FILE, CONTROL_FILE, BOOSTS_FILE)
+    rankings, control = (
+        read_table(job.rankings / name, RANKINGS).frame for name in (RANKINGS_FILE, CONTROL_FILE)
     )
+    boosts = read_frame(job.rankings / BOOSTS_FILE)
     dataset = Dataset.load(job.data)
     listed = rankings[rankings[Columns.Request] == job.request]
     # An unknown request is refused before a model is read for it.

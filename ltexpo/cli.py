@@ -25,6 +25,7 @@ from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
 from ltexpo.jobs.judging import OpeJob, run_ope
+from ltexpo.jobs.monitoring import MonitorJob, run_monitor
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
@@ -54,6 +55,7 @@ JOBS: dict[str, type[Settings]] = {
     "examine": ExamineJob,
     "simulate": SimulateJob,
     "ope": OpeJob,
+    "monitor": MonitorJob,
     "report": ReportJob,
 }
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
@@ -332,6 +334,22 @@ def ope(
         "propensities": propensities, "seed": seed,
     })
     _say(run_ope(job))
+
+
+@app.command()
+def monitor(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Folder of the rerank whose lists were shown.")] = None,
+    day: Annotated[str | None, typer.Option(help="The day to judge, e.g. 2024-05-31; else the last one.")] = None,
+    history: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo monitor' wrote for an earlier day.")] = None,
+    out: Out = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Judge a day of real traffic: metrics.parquet, metrics.prom, monitor.json, tomorrow's prices.parquet."""
+    job = read_settings(MonitorJob, config, {
+        "data": data, "rankings": rankings, "day": day, "history": history, "out": out, "seed": seed,
+    })
+    _say(run_monitor(job))
 
 
 @app.command()

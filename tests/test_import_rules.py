@@ -12,9 +12,9 @@ import ltexpo
 ROOT = Path(ltexpo.__file__).parent
 FOUNDATION = ("columns", "errors", "plain_yaml", "config", "progress", "sparse", "metrics")
 LINE = (
-    "data", "encoders", "graph", "fusion", "ranking", "rerank", "simulate", "report", "engines", "jobs", "cli",
+    "data", "encoders", "graph", "fusion", "ranking", "rerank", "simulate", "monitor", "report", "engines", "jobs", "cli",
 )
-LIGHT = ("data", "metrics", "rerank", "simulate")
+LIGHT = ("data", "metrics", "rerank", "simulate", "monitor")
 HEAVY = ("torch", "transformers", "open_clip", "torch_geometric", "lightgbm", "pyspark")
 
 

@@ -12,9 +12,10 @@ import ltexpo
 ROOT = Path(ltexpo.__file__).parent
 FOUNDATION = ("columns", "errors", "config", "progress", "sparse", "metrics")
 LINE = (
-    "data", "encoders", "graph", "fusion", "ranking", "rerank", "simulate", "report", "engines", "jobs", "cli",
+    "data", "encoders", "graph", "fusion", "ranking", "rerank", "exports", "simulate", "report", "engines", "jobs",
+    "cli",
 )
-LIGHT = ("data", "metrics", "rerank", "simulate")
+LIGHT = ("data", "metrics", "rerank", "exports", "simulate")
 HEAVY = ("torch", "transformers", "open_clip", "torch_geometric", "lightgbm", "pyspark")
 
 

@@ -12,11 +12,11 @@ import ltexpo
 ROOT = Path(ltexpo.__file__).parent
 FOUNDATION = ("columns", "errors", "config", "progress", "sparse", "metrics")
 LINE = (
-    "data", "encoders", "graph", "fusion", "ranking", "rerank", "exports", "simulate", "report", "engines", "jobs",
-    "cli",
+    "data", "encoders", "graph", "fusion", "ranking", "rerank", "exports", "simulate", "report", "tracking", "engines",
+    "jobs", "cli",
 )
-LIGHT = ("data", "metrics", "rerank", "exports", "simulate")
-HEAVY = ("torch", "transformers", "open_clip", "torch_geometric", "lightgbm", "pyspark")
+LIGHT = ("data", "metrics", "rerank", "exports", "simulate", "tracking")
+HEAVY = ("torch", "transformers", "open_clip", "torch_geometric", "lightgbm", "pyspark", "mlflow", "tensorboard")
 
 
 def room(path: Path) -> str:

@@ -19,8 +19,8 @@ from ltexpo.columns import Columns
 from ltexpo.data.tables import open_parquet, read_batches
 from ltexpo.errors import ColumnError, TableError
 
-BATCH_ROWS = 2**20
-"""Rows of a batch, about; what is sorted at once is four times as much."""
+BATCH_ROWS = 2**18
+"""Rows of a batch, about; what is sorted at once is 16 times as much."""
 TEXT = pa.large_string()
 
 
@@ -84,7 +84,7 @@ class Lists:
         first = 0
         while first < len(self.order):
             done = int(ends[first - 1]) if first else 0
-            last = max(int(np.searchsorted(ends, done + 4 * self.batch_rows, side="right")), first + 1)
+            last = max(int(np.searchsorted(ends, done + 16 * self.batch_rows, side="right")), first + 1)
             yield self._part(self.order[first:last])
             first = last
 

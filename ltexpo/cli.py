@@ -21,6 +21,7 @@ from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.examining import ExamineJob, run_examine
+from ltexpo.jobs.exporting import ExportJob, run_export
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
@@ -56,6 +57,7 @@ JOBS: dict[str, type[Settings]] = {
     "simulate": SimulateJob,
     "ope": OpeJob,
     "monitor": MonitorJob,
+    "export": ExportJob,
     "report": ReportJob,
 }
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
@@ -350,6 +352,26 @@ def monitor(
         "data": data, "rankings": rankings, "day": day, "history": history, "out": out, "seed": seed,
     })
     _say(run_monitor(job))
+
+
+@app.command()
+def export(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo rerank' wrote.")] = None,
+    out: Out = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="function_score or rank_feature (Elasticsearch, OpenSearch), redis, csv, parquet "
+                                      "or jsonl; may be given several times."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Look lists up by request or by user.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Write what search engines and lookups load: boosts, lists by key, and export.json, which says how."""
+    job = read_settings(ExportJob, config, {
+        "data": data, "rankings": rankings, "out": out, "formats": tuple(format_) if format_ else None, "key": key,
+    })
+    _say(run_export(job))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from ltexpo.jobs.simulating import SimulateJob, run_simulate
 from ltexpo.jobs.training import TrainJob, run_train
 from ltexpo.progress import stage
 from ltexpo.rerank import RerankSettings
+from ltexpo.tracking import TrackingSettings, tracked_run
 
 StepSettings = dict[str, Any] | None
 
@@ -48,6 +49,8 @@ class Pipeline(Settings):
     """Settings of 'ltexpo simulate'; needs a dataset whose truth is known."""
     report: StepSettings = None
     """Settings of 'ltexpo report'."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Tell an MLflow store of the run, its steps nested in it, and the report; steps need not name it again."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def run_pipeline(pipeline: Pipeline, *, source: str = "pipeline") -> dict[str, o
         wired: dict[str, Any] = {name: pipeline.out / path for name, path in step.paths.items()}
         if "seed" in step.model.model_fields:
             wired["seed"] = pipeline.seed
+        if "tracking" in step.model.model_fields:
+            wired["tracking"] = pipeline.tracking
         if step.name in ("train", "recommend") and pipeline.train is not None and pipeline.encode is not None:
             wired["vectors"] = [pipeline.out / "vectors"]
         if step.name == "recommend" and pipeline.train is not None:
@@ -98,7 +103,9 @@ def run_pipeline(pipeline: Pipeline, *, source: str = "pipeline") -> dict[str, o
             wired |= {name: value for name, value in shared if name in RerankSettings.model_fields}
         jobs.append((step, check_settings(step.model, wired | given, f"{source}, {step.name}")))
     results = {}
-    for step, job in jobs:
-        with stage(step.name):
-            results[step.name] = step.run(job)
+    page = pipeline.out / "report.html"
+    with tracked_run("pipeline", pipeline.tracking, parameters=pipeline, artifacts=[page]):
+        for step, job in jobs:
+            with stage(step.name):
+                results[step.name] = step.run(job)
     return results

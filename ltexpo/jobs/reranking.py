@@ -13,15 +13,17 @@ from ltexpo.data.split import as_utc
 from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_batches, write_frame, write_json
 from ltexpo.data.tail import TailSpec
 from ltexpo.jobs.job import DataJob, trained_until, training_tiers
+from ltexpo.jobs.tracked import rerank_figures
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
 from ltexpo.rerank import Explanation, ExposureReranker, FinalLists, Reranked, RerankSettings, explain
+from ltexpo.tracking import Tracked, track
 
 RANKINGS_FILE, CONTROL_FILE, CERTIFICATE_FILE = "rankings.parquet", "control.parquet", "certificate.json"
 PRICES_FILE, BOOSTS_FILE, PROMOTIONS_FILE = "prices.parquet", "boosts.parquet", "promotions.parquet"
 
 
-class RerankJob(RerankSettings, DataJob):
+class RerankJob(RerankSettings, Tracked, DataJob):
     """Settings of 'ltexpo rerank'."""
 
     candidates: Path
@@ -57,6 +59,8 @@ def run_rerank(job: RerankJob) -> Reranked:
         write_frame(result.boosts, folder / BOOSTS_FILE)
         counted = "all events" if until is None else f"events before {until}"
         write_json({**result.certificate.to_dict(), "tiers_from": counted, "seed": job.seed}, folder / CERTIFICATE_FILE)
+    track("rerank", job.tracking, parameters=job, metrics=rerank_figures(result.certificate),
+          artifacts=[job.out / name for name in (CERTIFICATE_FILE, PRICES_FILE)])
     return result
 
 

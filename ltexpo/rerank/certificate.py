@@ -10,7 +10,6 @@ import pandas as pd
 from ltexpo.metrics.attention import NAMES
 from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.groups import shown_amount
-from ltexpo.rerank.pins import pins_kept
 from ltexpo.rerank.problem import Goals
 from ltexpo.rerank.scale import scale_warnings
 from ltexpo.rerank.settings import RerankSettings
@@ -153,11 +152,11 @@ def certify(
         if rail["kind"] == "max_click_loss":
             rail |= {"achieved": loss, "kept": loss <= rail["value"] + 1e-12}
         if rail["kind"] == "pinned":
-            rail |= pins_kept(encoded.problem, encoded.plain)  # the final lists hold them in the same slots
+            rail |= encoded.problem.pins_kept(encoded.plain)  # the final lists hold them in the same slots
     return Certificate(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {
-            "boosted": boosted, "requests": encoded.problem.n_lists, "weighted": encoded.problem.weights is not None,
+            "boosted": boosted, "requests": encoded.problem.n_lists, "weighted": encoded.problem.weighted,
             "k": settings.k, "attention": _attention(encoded, settings), "score_kind": settings.score_kind,
             "scores": encoded.scale.words, "score_warnings": scale_warnings(encoded.problem, encoded.scale),
             "tail": str(settings.tail), "notes": encoded.notes, "passes": passes, "seconds": seconds,

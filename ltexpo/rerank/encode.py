@@ -19,8 +19,7 @@ from ltexpo.rerank.groups import GoalTable, column_of, goal_targets
 from ltexpo.rerank.intake import CompactLists, Reading, read_lists, repeated_item
 from ltexpo.rerank.kernels import choose_plain
 from ltexpo.rerank.pins import pin_slots, refuse_unknown
-from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem, empty_slots
 from ltexpo.rerank.rows import pass_floors
 from ltexpo.rerank.scale import Scale, click_scores, score_scale
 from ltexpo.rerank.settings import GuardrailSettings, RerankSettings

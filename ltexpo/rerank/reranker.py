@@ -20,8 +20,9 @@ from ltexpo.rerank.encode import Encoded, Slots, encode
 from ltexpo.rerank.groups import shown_amount
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.lists import FinalLists, to_frame
+from ltexpo.rerank.problem import empty_slots
 from ltexpo.rerank.relax import Relaxation, smallest_relaxation
-from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.rounding import count_clicks
 from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
 from ltexpo.rerank.solve import Solution, solve

@@ -12,8 +12,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.schema import CANDIDATES, check_table
 from ltexpo.rerank.encode import Encoded, Slots
 from ltexpo.rerank.kernels import choose, choose_plain
-from ltexpo.rerank.problem import Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Problem, empty_slots
 from ltexpo.rerank.settings import RerankSettings
 
 Floats = npt.NDArray[np.float64]

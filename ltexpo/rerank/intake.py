@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from ltexpo.columns import Columns
 from ltexpo.data.ids import IdMap
 from ltexpo.errors import TableError
-from ltexpo.rerank.rows import count_repeats
+from ltexpo.rerank.rows import count_repeats, pass_floors
 from ltexpo.rerank.runs import Joined, Runs, cut
+from ltexpo.rerank.settings import GuardrailSettings
 from ltexpo.rerank.source import Source, as_texts
 from ltexpo.rerank.workspace import Workspace
 
@@ -98,13 +99,26 @@ def compact(lists: Joined, arrays: Sequence[npt.NDArray[Any]]) -> CompactLists:
     )
 
 
+def confident(lists: CompactLists, rails: GuardrailSettings, workspace: Workspace) -> npt.NDArray[np.bool_]:
+    """(nnz,) whether each candidate's lower confidence bound passes the score floors."""
+    passes = workspace.empty(len(lists.items), np.bool_)
+    ratio = -np.inf if rails.min_score_ratio is None else rails.min_score_ratio
+    floor = -np.inf if rails.min_score is None else rails.min_score
+    pass_floors(lists.indptr, lists.scores, lists.lower, ratio, floor, passes)
+    return passes
+
+
 def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
     """The refusal of an item that stands twice in a list, with the first such row; None when there is none."""
     count = np.zeros(len(lists.indptr) - 1, np.int64)
     count_repeats(lists.indptr, lists.items, count)
     if not count.any():
         return None
-    spoilt = lists.requests.filter(pa.array(count > 0))
+    return first_repeat(source, lists.requests.filter(pa.array(count > 0)), int(count.sum()))
+
+
+def first_repeat(source: Source, spoilt: pa.Array, count: int) -> TableError | None:
+    """The refusal of `count` rows that repeat one of their list, all in the requests `spoilt`."""
     seen: set[tuple[str, str]] = set()
     row = 0
     for batch in source.batches([Columns.Request, Columns.Item]):
@@ -114,7 +128,7 @@ def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
             if pair in seen:
                 return TableError(
                     f"candidates row {row + at}: {Columns.Request} '{pair[0]}', {Columns.Item} '{pair[1]}' stands "
-                    f"there twice ({int(count.sum())} repeated rows). Keep one of each."
+                    f"there twice ({count} repeated rows). Keep one of each."
                 )
             seen.add(pair)
         row += batch.num_rows

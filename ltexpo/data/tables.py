@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,17 @@ def write_batches(
 
     Dictionary columns are strings to whoever reads the file.
     """
+    with batch_writer(schema, path, metadata=metadata) as write:
+        for batch in batches:
+            write(batch)
+    return path
+
+
+@contextmanager
+def batch_writer(
+    schema: pa.Schema, path: Path, *, metadata: Mapping[str, Any] | None = None
+) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """Writes the batches that it is called with to `path`, which is renamed into place when the block ends well."""
     # a column of many different numbers gains nothing from a dictionary
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
     with replacing(path) as beside:
@@ -190,13 +201,11 @@ def write_batches(
             with pq.ParquetWriter(
                 beside, schema, compression="zstd", store_schema=False, use_dictionary=coded, write_page_checksum=True,
             ) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
+                yield writer.write_batch
                 if metadata:
                     writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-    return path
 
 
 def write_json(value: Any, path: Path) -> Path:

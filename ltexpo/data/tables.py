@@ -1,5 +1,6 @@
 """Files ↔ pandas frames: reading Parquet, CSV and JSON lines, and writing so that no reader ever sees half a file."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -201,10 +202,11 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
         (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
         if out.exists():
             _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.replace(old / "replaced")
-            beside.replace(out)
-            shutil.rmtree(old, ignore_errors=True)
+            if not _exchange(beside, out):
+                old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+                out.replace(old / "replaced")
+                beside.replace(out)
+                shutil.rmtree(old, ignore_errors=True)
         else:
             beside.replace(out)
     finally:
@@ -213,6 +215,17 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
             for parent in absent:
                 with suppress(OSError):
                     parent.rmdir()
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, so that a reader, or a kill, finds either and never none; False
+    where the system or the file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0)
 
 
 _MARK = ".ltexpo"

@@ -1,7 +1,9 @@
 """Files ↔ pandas frames: reading Parquet, CSV and JSON lines, and writing so that no reader ever sees half a file."""
 
 import ctypes
+import datetime as dt
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -17,9 +19,16 @@ import pyarrow.parquet as pq
 
 from ltexpo.errors import ColumnError, OutputError, TableError
 
+log = logging.getLogger("ltexpo")
+
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
-    """The Parquet file at `path` (or a folder of Parquet parts) as a frame; a `TableError` says why not."""
+    """The Parquet file at `path`, or the folder of parts, hive-partitioned or not, as a frame; or a `TableError`.
+
+    Parts come by name. A column that only some of them have is missing in the rows of the others, which is said.
+    """
+    if Path(path).is_dir():
+        return _read_parts(Path(path), columns)
     names = _schema(path).names
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
@@ -28,6 +37,72 @@ def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
         table: pa.Table = pq.read_table(path, columns=columns)
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
+    found = _open_parts(path)
+    with _refusing(str(path)):
+        frame: pd.DataFrame = found.to_table(columns=columns).to_pandas()
+    return frame
+
+
+def _open_parts(path: Path) -> ds.Dataset:
+    """The parts of the folder `path` with the columns of all of them, those of hive folders last."""
+    parts = _parts(path)
+    schemas = []
+    for part in parts:
+        with _readable(part):
+            schemas.append(pq.read_schema(part))
+        names = schemas[-1].names
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise ColumnError(f"{part}: has two columns named '{doubled}'. Rename one.")
+    try:
+        merged = pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TableError(
+            f"{path}: its parts differ in type ({str(error).splitlines()[0]}). Write all parts alike."
+        ) from error
+    for name in merged.names:
+        held = sum(name in schema.names for schema in schemas)
+        if held < len(parts):
+            log.warning("%s: '%s' is in %d of %d parts only; it is missing in the rows of the others.", path, name,
+                        held, len(parts))
+    with _refusing(str(path)):
+        found: ds.Dataset = ds.dataset(
+            [str(part) for part in parts], format="parquet", partitioning=ds.partitioning(flavor="hive"),
+            partition_base_dir=str(path),
+        )
+        folders = [field for field in found.schema if all(field.name not in schema.names for schema in schemas)]
+        whole: ds.Dataset = found.replace_schema(pa.schema([*merged, *folders], metadata=merged.metadata))
+    return whole
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns that `read_frame` gives."""
+    names: list[str] = (_open_parts(path).schema if Path(path).is_dir() else _schema(path)).names
+    return names
+
+
+def last_snapshot(path: Path) -> Path:
+    """Of a folder with nothing but folders KEY=DATE, each the whole table as of that day, the last; else `path`."""
+    if not path.is_dir():
+        return path
+    days = {}
+    for inner in path.iterdir():
+        key, _, value = inner.name.partition("=")
+        if key.startswith((".", "_")):
+            continue
+        try:
+            days[dt.date.fromisoformat(value)] = inner
+        except ValueError:
+            return path
+    if len({inner.name.partition("=")[0] for inner in days.values()}) != 1:
+        return path
+    last = days[max(days)]
+    if len(days) > 1:
+        log.info("%s: the last of %d days is taken, %s", path, len(days), last.name)
+    return last
 
 
 def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str] = ()) -> ds.Dataset:
@@ -97,7 +172,13 @@ def _schema(path: Path) -> pa.Schema:
 
 def _parts(path: Path) -> list[Path]:
     """The Parquet files at `path`, by name."""
-    parts = sorted(Path(path).rglob("*.parquet")) if Path(path).is_dir() else [Path(path)]
+    if not Path(path).is_dir():
+        return [Path(path)]
+    # names that begin with a dot or a line are what another writer has not finished
+    parts = sorted(
+        part for part in Path(path).rglob("*.parquet")
+        if not any(name.startswith((".", "_")) for name in part.relative_to(path).parts)
+    )
     if not parts:
         raise TableError(f"{path}: is a folder without .parquet parts. Check the path.")
     return parts

@@ -21,7 +21,7 @@ from ltexpo.errors import ConfigError, OutputError
 from ltexpo.jobs.running.lock import LOCK_FILE, locked
 from ltexpo.jobs.running.manifest import MANIFEST_FILE, RUN, Entry, Manifest
 from ltexpo.jobs.running.versions import versions_of
-from ltexpo.jobs.running.worker import StageError, Worker, as_error
+from ltexpo.jobs.running.worker import Worker, as_error
 
 log = logging.getLogger("ltexpo")
 
@@ -303,9 +303,11 @@ def _say_missing(pipeline: Pipeline) -> None:
     if pipeline.previous is None:
         return
     for stage, setting, place, _ in _CARRIED:
-        if pipeline.given(stage) is not None and setting not in pipeline.carried.get(stage, {}) and stage != "encode":
-            if setting not in (pipeline.given(stage) or {}):
-                log.warning("%s: holds no %s; %s does without.", pipeline.previous, place, stage)
+        given = pipeline.given(stage)
+        if given is None or setting in given or stage == "encode" or (stage == "rerank" and given.get("prices")):
+            continue
+        if setting not in pipeline.carried.get(stage, {}):
+            log.warning("%s: holds no %s; %s does without.", pipeline.previous, place, stage)
 
 
 def _latest(out: Path, day: dt.date | None) -> Path | None:

@@ -40,7 +40,7 @@ class PublishJob(Settings):
     tables: tuple[str, ...] = ("rankings", "prices", "boosts")
     """Tables of `rankings` that are published."""
     partition_by: Literal["date"] | None = "date"
-    """date: each day lies in its own partition, and earlier days stay; null: a day takes the place of the one before."""
+    """date: each day lies in a partition of its own, and earlier days stay; null: a day takes the place of the last."""
     date: dt.date | None = None
     """The day of the lists; a pipeline's day."""
     out: Path

@@ -121,8 +121,8 @@ def _from_run(name: str, pipeline: Pipeline) -> dict[str, Any]:
     if name == "frontier":
         from ltexpo.rerank import RerankSettings
 
-        asked = pipeline.given("rerank") or {}
-        told |= {key: value for key, value in asked.items() if key in RerankSettings.model_fields or key == "candidates"}
+        shared = {*RerankSettings.model_fields, "candidates"}
+        told |= {key: value for key, value in (pipeline.given("rerank") or {}).items() if key in shared}
     if name == "gate":
         told["certificate"] = out / "rankings" / "certificate.json" if "rerank" in named else None
         told["experiment"] = out / "experiment" / "experiment.json" if "simulate" in named else None

@@ -214,12 +214,16 @@ def rerank(
     exact: Annotated[
         bool | None, typer.Option("--exact", help="Check a small job against the linear program's optimum.")
     ] = None,
+    memory_limit: Annotated[
+        float | None, typer.Option(help="GB that candidates may take in memory; more lie in files beside the output.")
+    ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Meet exposure goals at the least cost in clicks: lists, prices and a certificate."""
     job = read_settings(RerankJob, config, {
         "data": data, "candidates": candidates, "out": out, "k": k, "goals": _tail_goal(tail_share),
-        "until": until, "prices": prices, "elastic": elastic, "exact": exact, "seed": seed,
+        "until": until, "prices": prices, "elastic": elastic, "exact": exact,
+        "memory_limit": memory_limit, "seed": seed,
     })
     _say(run_rerank(job))
 

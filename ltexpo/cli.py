@@ -188,12 +188,13 @@ def recommend(
     model: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo train' wrote.")] = None,
     vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
+    candidates: Annotated[Path | None, typer.Option(help="With a model: lists made elsewhere, to be scored.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Score candidates for every user: candidates.parquet."""
+    """Score candidates for every user, or those given: candidates.parquet."""
     job = read_settings(RecommendJob, config, {
         "data": data, "out": out, "k": k, "until": until, "model": model, "vectors": vectors, "edges": edges,
-        "seed": seed,
+        "candidates": candidates, "seed": seed,
     })
     _say(run_recommend(job))
 

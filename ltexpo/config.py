@@ -64,6 +64,8 @@ def check_settings(model: type[S], values: Mapping[str, Any], source: str) -> S:
     """`values` as a checked `model`; a `ConfigError` shows the first problem and counts the rest."""
     try:
         return model.model_validate(values)
+    except ConfigError as error:  # a setting that says its own mend
+        raise ConfigError(f"{source}: {error}") from error
     except ValidationError as error:
         # A misspelt name also makes the right one missing: the misspelling says more.
         problems = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
@@ -89,7 +91,9 @@ def _told(problem: "ErrorDetails", model: type[Settings], values: Mapping[str, A
         known = list(_block(model, place).model_fields)
         return f"'{field}'{arrived}: expected a block of 'name: value' lines. Known: {', '.join(known)}."
     message = "expected a list" if kind in ("tuple_type", "list_type") else problem["msg"]
-    return f"'{field}'{arrived}: {message.removeprefix('Value error, ').replace('Input should be', 'expected')}."
+    message = message.removeprefix("Value error, ").replace("Input should be", "expected")
+    # What is wrong between several settings names them itself.
+    return f"'{field}'{arrived}: {message}." if place else f"{message}."
 
 
 def _place(problem: "ErrorDetails", values: Any) -> list[str | int]:

@@ -104,6 +104,21 @@ CANDIDATES = Contract(
     mend="Run 'ltexpo recommend' first, or name your ranker's columns so.",
     nullable=frozenset({Columns.Query, Columns.Timestamp}),
 )
+GIVEN = Contract(
+    name="candidates",
+    required={Columns.Request: "id", Columns.Item: "id"},
+    optional={
+        Columns.User: "id",
+        Columns.Query: "text",
+        Columns.Rank: "rank",
+        Columns.Weight: "number",
+        Columns.Timestamp: "time",
+    },
+    key=(Columns.Request, Columns.Item),
+    mend="Name your engine's columns so.",
+    nullable=frozenset({Columns.Query, Columns.Timestamp}),
+)
+"""Candidates that are yet to be scored."""
 RANKINGS = Contract(
     name="rankings",
     required={Columns.Request: "id", Columns.Rank: "rank", Columns.Item: "id"},

@@ -1,11 +1,13 @@
 """Files ↔ pandas frames: reading Parquet, CSV and JSON lines, and writing so that no reader ever sees half a file."""
 
+import ctypes
+import datetime as dt
 import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,12 @@ log = logging.getLogger("ltexpo")
 
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
-    """The Parquet file at `path` (or a folder of Parquet parts) as a frame; a `TableError` says why not."""
+    """The Parquet file at `path`, or the folder of parts, hive-partitioned or not, as a frame; or a `TableError`.
+
+    Parts come by name. A column that only some of them have is missing in the rows of the others, which is said.
+    """
+    if Path(path).is_dir():
+        return _read_parts(Path(path), columns)
     names = _schema(path).names
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
@@ -54,6 +61,72 @@ def refuse_broken_text(column: pa.ChunkedArray | pa.Array, name: str, path: Path
         column.validate(full=True)
     except pa.ArrowInvalid as error:
         raise ColumnError(f"{path}: '{name}' holds what is not UTF-8 text. Write it again.") from error
+
+
+def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
+    found = _open_parts(path)
+    with _refusing(str(path)):
+        table: pa.Table = found.to_table(columns=columns)
+    return _to_frame(table, path)
+
+
+def _open_parts(path: Path) -> ds.Dataset:
+    """The parts of the folder `path` with the columns of all of them, those of hive folders last."""
+    parts = _parts(path)
+    schemas = []
+    for part in parts:
+        with _readable(part):
+            schemas.append(pq.read_schema(part))
+        names = schemas[-1].names
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise ColumnError(f"{part}: has two columns named '{doubled}'. Rename one.")
+    try:
+        merged = pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TableError(
+            f"{path}: its parts differ in type ({str(error).splitlines()[0]}). Write all parts alike."
+        ) from error
+    for name in merged.names:
+        held = sum(name in schema.names for schema in schemas)
+        if held < len(parts):
+            log.warning("%s: '%s' is in %d of %d parts only; it is missing in the rows of the others.", path, name,
+                        held, len(parts))
+    with _refusing(str(path)):
+        found: ds.Dataset = ds.dataset(
+            [str(part) for part in parts], format="parquet", partitioning=ds.partitioning(flavor="hive"),
+            partition_base_dir=str(path),
+        )
+        folders = [field for field in found.schema if all(field.name not in schema.names for schema in schemas)]
+        whole: ds.Dataset = found.replace_schema(pa.schema([*merged, *folders], metadata=merged.metadata))
+    return whole
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns that `read_frame` gives."""
+    names: list[str] = (_open_parts(path).schema if Path(path).is_dir() else _schema(path)).names
+    return names
+
+
+def last_snapshot(path: Path) -> Path:
+    """Of a folder with nothing but folders KEY=DATE, each the whole table as of that day, the last; else `path`."""
+    if not path.is_dir():
+        return path
+    days = {}
+    for inner in path.iterdir():
+        key, _, value = inner.name.partition("=")
+        if key.startswith((".", "_")):
+            continue
+        try:
+            days[dt.date.fromisoformat(value)] = inner
+        except ValueError:
+            return path
+    if len({inner.name.partition("=")[0] for inner in days.values()}) != 1:
+        return path
+    last = days[max(days)]
+    if len(days) > 1:
+        log.info("%s: the last of %d days is taken, %s", path, len(days), last.name)
+    return last
 
 
 def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str] = ()) -> ds.Dataset:
@@ -134,7 +207,13 @@ def _schema(path: Path) -> pa.Schema:
 
 def _parts(path: Path) -> list[Path]:
     """The Parquet files at `path`, by name."""
-    parts = sorted(Path(path).rglob("*.parquet")) if Path(path).is_dir() else [Path(path)]
+    if not Path(path).is_dir():
+        return [Path(path)]
+    # names that begin with a dot or a line are what another writer has not finished
+    parts = sorted(
+        part for part in Path(path).rglob("*.parquet")
+        if not any(name.startswith((".", "_")) for name in part.relative_to(path).parts)
+    )
     if not parts:
         raise TableError(f"{path}: is a folder without .parquet parts. Check the path.")
     return parts
@@ -184,6 +263,17 @@ def write_batches(
 
     Dictionary columns are strings to whoever reads the file.
     """
+    with batch_writer(schema, path, metadata=metadata) as write:
+        for batch in batches:
+            write(batch)
+    return path
+
+
+@contextmanager
+def batch_writer(
+    schema: pa.Schema, path: Path, *, metadata: Mapping[str, Any] | None = None
+) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """Writes the batches that it is called with to `path`, which is renamed into place when the block ends well."""
     # a column of many different numbers gains nothing from a dictionary
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
     with replacing(path) as beside:
@@ -191,13 +281,11 @@ def write_batches(
             with pq.ParquetWriter(
                 beside, schema, compression="zstd", store_schema=False, use_dictionary=coded, write_page_checksum=True,
             ) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
+                yield writer.write_batch
                 if metadata:
                     writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-    return path
 
 
 def write_json(value: Any, path: Path) -> Path:
@@ -247,10 +335,11 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
         (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
         if out.exists():
             _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.replace(old / "replaced")
-            beside.replace(out)
-            shutil.rmtree(old, ignore_errors=True)
+            if not _exchange(beside, out):
+                old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+                out.replace(old / "replaced")
+                beside.replace(out)
+                shutil.rmtree(old, ignore_errors=True)
         else:
             beside.replace(out)
     finally:
@@ -259,6 +348,17 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
             for parent in absent:
                 with suppress(OSError):
                     parent.rmdir()
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, so that a reader, or a kill, finds either and never none; False
+    where the system or the file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0)
 
 
 _MARK = ".ltexpo"

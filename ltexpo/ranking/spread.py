@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
@@ -55,14 +56,18 @@ class Repeats:
     @classmethod
     def of(cls, days: Sequence[LabelDay], scores: Sequence[Floats]) -> "Repeats":
         """Of label days, oldest first, on which impressions were logged, and the scores (n,) of their candidates."""
+        # What a user typed makes another pair of the same product, whose chance is another.
         names: dict[Any, int] = {}
-        users = []
+        askers = []
         for day in days:
-            users.append(np.array([names.setdefault(name, len(names)) for name in day.user_ids], dtype=np.int64))
+            typed = [""] * len(day.user_ids) if day.queries is None else day.queries
+            both = zip(day.user_ids, typed, strict=True)
+            askers.append(np.array([names.setdefault(name, len(names)) for name in both], dtype=np.int64))
+        user_of = pd.factorize(np.array([name for name, _ in names], dtype=object))[0]
         size = max(len(day.tier) for day in days)
         key, score, tier, looks = [], [], [], []
-        for day, user, own in zip(days, users, scores, strict=True):
-            key.append(user[day.candidates.user] * size + day.candidates.item)
+        for day, asker, own in zip(days, askers, scores, strict=True):
+            key.append(asker[day.candidates.user] * size + day.candidates.item)
             score.append(own)
             tier.append(day.tier[day.candidates.item])
             if day.looks is not None:
@@ -75,8 +80,9 @@ class Repeats:
         order = order[again[shown[order]]]
         pair = np.unique(shown[order], return_inverse=True)[1].astype(np.int64)
         return cls(
-            np.concatenate(score)[first][again], np.concatenate(tier)[first][again], known[again] // size, pair,
-            np.concatenate([one for _, one, _ in looks])[order], np.concatenate([one for _, _, one in looks])[order],
+            np.concatenate(score)[first][again], np.concatenate(tier)[first][again], user_of[known[again] // size],
+            pair, np.concatenate([one for _, one, _ in looks])[order],
+            np.concatenate([one for _, _, one in looks])[order],
         )
 
     @property

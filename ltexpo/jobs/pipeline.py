@@ -266,7 +266,8 @@ def _run_stage(
         "state": "running", "settings": settings, "inputs": [manifest.content(path) for path in inputs],
         "versions": versions_of(()), "seed": stage["seed"], "start": _now(),
     }
-    kept = manifest.stages.get(name, {}).get("outputs", [])
+    earlier = manifest.stages.get(name)
+    kept = [] if earlier is None else earlier.get("outputs", [])
     manifest.stages[name] = entry
     manifest.write()
     ended: dict[str, Any] = {"error": {"type": "StageError", "message": "stopped", "exit_code": 1}}

@@ -129,7 +129,7 @@ def _from_run(name: str, pipeline: Pipeline) -> dict[str, Any]:
         told["monitor"] = out / "monitor" / "monitor.json" if "monitor" in named else None
     if name == "publish" and "export" in named:
         told["export"] = out / "export"
-    if before is not None:
+    if isinstance(before, Path):
         told |= {key: before / place for key, place in pipeline.carried.get(name, {}).items()}
     if name == "rerank" and "warm_start" in told and "monitor" in named:
         told["warm_start"] = out / "monitor" / "prices.parquet"

@@ -22,6 +22,7 @@ from ltexpo.jobs.running.lock import LOCK_FILE, locked
 from ltexpo.jobs.running.manifest import MANIFEST_FILE, RUN, Entry, Manifest
 from ltexpo.jobs.running.versions import versions_of
 from ltexpo.jobs.running.worker import Worker, as_error
+from ltexpo.tracking import TrackingSettings, tracked_run
 
 log = logging.getLogger("ltexpo")
 
@@ -80,6 +81,8 @@ class Pipeline(Settings):
     """Where the lists are published."""
     report: StepSettings = None
     """Settings of 'ltexpo report'."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Tell an MLflow store of the run, its stages nested in it, and the report; stages need not name it again."""
 
     @model_validator(mode="before")
     @classmethod
@@ -225,7 +228,7 @@ def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, st
     out = pipeline.out
     manifest = Manifest(out)
     asked: dict[str, Any] = json.loads(pipeline.model_dump_json(by_alias=True, exclude_unset=True))
-    noted = {**asked, "carried": pipeline.carried}
+    noted = {**_lasting(asked), "carried": pipeline.carried}
     asked = _fetched(asked, out / INPUTS_FOLDER)
     noted.pop("out")
     if not forced and manifest.pipeline == noted:
@@ -242,8 +245,11 @@ def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, st
     manifest.pipeline = noted
     done: dict[str, str] = {}
     skipped: list[str] = []
+    stack.enter_context(
+        tracked_run("pipeline", pipeline.tracking, parameters=pipeline, artifacts=[out / "report.html"])
+    )
     for stage in planned:
-        name, settings = str(stage["name"]), _in_run(stage["settings"], pipeline.out)
+        name, settings = str(stage["name"]), _in_run(_lasting(stage["settings"]), pipeline.out)
         inputs = [manifest.named(Path(path)) for path in stage["inputs"]]
         why = "forced" if name in forced else manifest.stale(name, settings, inputs)
         if not why:
@@ -340,6 +346,14 @@ def _filled(values: Any, day: dt.date | None) -> Any:
                 text = text.replace(name, (day + dt.timedelta(days=offset)).isoformat())
         return type(values)(text) if text != str(values) else values
     return values
+
+
+def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that say who else is told: no output depends on these, and an address holds passwords."""
+    return {
+        name: _lasting(value) if isinstance(value, dict) else value
+        for name, value in settings.items() if name not in ("tracking", "tensorboard")
+    }
 
 
 def _in_run(value: Any, out: Path) -> Any:

@@ -29,7 +29,7 @@ from ltexpo.data.ids import IdMap
 from ltexpo.data.split import as_utc
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError
-from ltexpo.progress import stage, track
+from ltexpo.progress import Watch, stage, track
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
 from ltexpo.ranking.explore import best_with_tail
@@ -98,13 +98,13 @@ class Model:
 
     def fit(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None,
-        reader: Reader | None = None, rng: int | np.random.Generator = 0,
+        reader: Reader | None = None, rng: int | np.random.Generator = 0, watch: Watch | None = None,
     ) -> Self:
         """Learn from the events before `settings.until`.
 
         content: name → vectors (I, d) and who has one (I,), in the row order of the dataset's items; `edges`: given
-        edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since.
-        Raises `SplitError`, `TableError`, `ConfigError`.
+        edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since;
+        `watch` is told the networks' losses as they come. Raises `SplitError`, `TableError`, `ConfigError`.
         """
         settings, rng = self.settings, np.random.default_rng(rng)
         items, events = dataset.items, training_events(dataset, settings)
@@ -117,7 +117,7 @@ class Model:
         before = None if reader is None or reader.match_ is None else reader.match_.until_
         self.reader_ = Reader(own) if reader is None else reader.continued(own, before=dates[0])
         vectors, matcher = self.reader_.fit_read(
-            items, earlier, content, users=dataset.users, edges=edges, rng=rng
+            items, earlier, content, users=dataset.users, edges=edges, rng=rng, watch=watch
         )
         rolled = roll(
             items, events, lambda: self._blend(items, edges), features=settings.features, settings=settings.rolling,

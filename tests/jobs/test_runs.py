@@ -155,10 +155,10 @@ def test_nothing_is_published_past_a_breach(tmp_path: Path):
         {"kind": "max_click_loss", "value": 0.01, "achieved": 0.02, "kept": False}, {"kind": "max_per", "value": {}},
     ]}))
     experiment.write_text(json.dumps({"verdicts": {"treatment": {"decision": "STOP", "reason": "clicks fall"}}}))
-    monitor.write_text(json.dumps({"breached": True, "alarms": []}))
+    monitor.write_text(json.dumps({"day": "2024-05-01", "breached": True, "alarms": [{"kind": "guardrail"}]}))
     for name, path, said in (
         ("certificate", certificate, "max_click_loss"), ("experiment", experiment, "clicks fall"),
-        ("monitor", monitor, "yesterday's lists"),
+        ("monitor", monitor, r"breached for 2024-05-01 \(guardrail\)"),
     ):
         with pytest.raises(GuardrailError, match=said) as refused:
             run_gate(GateJob(out=tmp_path / "gate", **{name: path}))

@@ -15,6 +15,8 @@ from ltexpo.jobs.pipeline import STAGES, Pipeline
 _DATA = {"data": "data"}
 _CANDIDATES = "candidates/candidates.parquet"
 _RANKINGS, _CONTROL = "rankings/rankings.parquet", "rankings/control.parquet"
+_NOT_READ = ("out", "cache", "tracking", "tensorboard")
+"""Settings whose paths are written to, or are nothing that a result depends on."""
 _REPORTED = ("candidates", "rankings", "frontier", "evaluation", "experiment", "ope", "monitor")
 
 
@@ -96,6 +98,8 @@ def stages(pipeline: Pipeline, source: str) -> list[Stage]:
         wired |= {"out": pipeline.out / step.place} | _from_run(name, pipeline)
         if "seed" in model.model_fields:
             wired["seed"] = pipeline.seed
+        if "tracking" in model.model_fields:
+            wired["tracking"] = pipeline.tracking
         if "data" in wired and pipeline.data is not None:
             wired["data"] = Path(pipeline.data)
         job = check_settings(model, wired | given, f"{source}, {name}")
@@ -145,7 +149,7 @@ def _paths(settings: object, words: tuple[str, ...] = ()) -> Iterator[Path]:
             value = getattr(settings, field)
             if field in words and isinstance(value, str) and Path(value).exists():
                 yield Path(value)
-            elif field not in ("out", "cache"):
+            elif field not in _NOT_READ:
                 yield from _paths(value)
     elif isinstance(settings, Mapping):
         for value in settings.values():

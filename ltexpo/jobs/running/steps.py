@@ -134,7 +134,8 @@ def _from_run(name: str, pipeline: Pipeline) -> dict[str, Any]:
     if name == "publish" and "export" in named:
         told["export"] = out / "export"
     if isinstance(before, Path):
-        told |= {key: before / place for key, place in pipeline.carried.get(name, {}).items()}
+        held = {key: before / place for key, place in pipeline.carried.get(name, {}).items()}
+        told |= {key: str(path) if key in STEPS[name].words else path for key, path in held.items()}
     if name == "rerank" and "warm_start" in told and "monitor" in named:
         told["warm_start"] = out / "monitor" / "prices.parquet"
     return told

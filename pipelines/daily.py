@@ -1,4 +1,4 @@
-"""Every night, from the day's tables to published lists: python pipelines/daily.py [YAML] --day 2020-09-19 --path DATA"""
+"""The day's tables → published lists, every night: python pipelines/daily.py --day 2020-09-19 --path DATA"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The lists of a day and what users did → alarms and prices: python pipelines/monitor.py [YAML] --day 2020-09-19"""
+"""The lists of a day and what users did → alarms and prices: python pipelines/monitor.py --day 2020-09-19"""
 
 import sys
 from pathlib import Path

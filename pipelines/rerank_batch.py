@@ -1,4 +1,4 @@
-"""Events and catalogue → re-ranked lists and a report: python pipelines/rerank_batch.py [YAML] --path DATA --out runs/hm"""
+"""Events and catalogue → re-ranked lists and a report: python pipelines/rerank_batch.py --path DATA --out runs/hm"""
 
 import sys
 from pathlib import Path

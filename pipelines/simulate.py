@@ -1,4 +1,4 @@
-"""The lists of a run → an A/B test before it is run: python pipelines/simulate.py [YAML] --out runs/hm"""
+"""The lists of a run → an A/B test before it is run: python pipelines/simulate.py --out runs/hm"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Events and catalogue → a trained model: python pipelines/train.py [YAML] --path DATA --out runs/train"""
+"""Events and catalogue → a trained model: python pipelines/train.py --path DATA --out runs/train"""
 
 import sys
 from pathlib import Path

@@ -56,13 +56,13 @@ class Dataset:
         folder = Path(folder)
         if not folder.is_dir():
             raise TableError(f"{folder}: no such folder. Give one that holds {ITEMS_FILE} ('ltexpo import' makes it).")
-        items, events, users = (_place(folder, file) for file in (ITEMS_FILE, EVENTS_FILE, USERS_FILE))
+        items, events, users = (table_place(folder, file) for file in (ITEMS_FILE, EVENTS_FILE, USERS_FILE))
         if items is None:
             raise TableError(f"{folder}: holds no {ITEMS_FILE}. Run 'ltexpo import' first.")
         return cls._join(
-            read_table(last_snapshot(items), ITEMS),
+            read_table(items, ITEMS),
             None if events is None else read_table(events, EVENTS),
-            None if users is None else read_table(last_snapshot(users), USERS),
+            None if users is None else read_table(users, USERS),
             folder,
         )
 
@@ -120,12 +120,17 @@ class Dataset:
         write_json(describe(self, source=source, left_out=left_out), folder / DATASET_FILE)
 
 
-def _place(folder: Path, file: str) -> Path | None:
-    """Where a table lies in `folder`: a file or a folder of its name, with or without the suffix."""
+def table_place(folder: Path, file: str) -> Path | None:
+    """The file or folder of a table in `folder`, its name with or without the suffix; None: there is none.
+
+    Of items and users in folders by date it is the last one.
+    """
     found = [place for place in (folder / file, folder / file.removesuffix(".parquet")) if place.exists()]
     if len(found) > 1:
         raise TableError(f"{folder}: holds both {file} and {found[1].name}/. Keep one.")
-    return found[0] if found else None
+    if not found:
+        return None
+    return found[0] if file == EVENTS_FILE else last_snapshot(found[0])
 
 
 def _repeats(events: pd.DataFrame) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ltexpo.data.tables import replacing, write_text
-from ltexpo.errors import ConfigError, MissingExtraError, OutputError, TableError
+from ltexpo.errors import ConfigError, OutputError, TableError
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "oci", "file", "memory")
 
@@ -143,8 +143,7 @@ def _open(address: str) -> tuple[Any, str]:
     try:
         system, root = fsspec.core.url_to_fs(address)
     except ImportError as error:
-        missing = error.name or str(error)
-        raise MissingExtraError(f"'{address}'", missing, missing) from error
+        raise ConfigError(f"{address}: its kind of store needs a package that is not there ({error}).") from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"{address}: is not an address that fsspec can open ({_reason(error)}).") from error
     return system, root

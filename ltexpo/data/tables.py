@@ -53,20 +53,12 @@ def _to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
     return frame
 
 
-def refuse_broken_text(column: pa.ChunkedArray | pa.Array, name: str, path: Path | str) -> None:
-    """Raise `ColumnError` when texts of `column` are not UTF-8, which no reader of Parquet checks by itself."""
-    if pa.types.is_primitive(column.type):
-        return
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise ColumnError(f"{path}: '{name}' holds what is not UTF-8 text. Write it again.") from error
-
-
 def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
     found = _open_parts(path)
     with _refusing(str(path)):
-        table: pa.Table = found.to_table(columns=columns)
+        table: pa.Table = found.to_table(
+            columns=columns, fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+        )
     return _to_frame(table, path)
 
 
@@ -127,6 +119,16 @@ def last_snapshot(path: Path) -> Path:
     if len(days) > 1:
         log.info("%s: the last of %d days is taken, %s", path, len(days), last.name)
     return last
+
+
+def refuse_broken_text(column: pa.ChunkedArray | pa.Array, name: str, path: Path | str) -> None:
+    """Raise `ColumnError` when texts of `column` are not UTF-8, which no reader of Parquet checks by itself."""
+    if pa.types.is_primitive(column.type):
+        return
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ColumnError(f"{path}: '{name}' holds what is not UTF-8 text. Write it again.") from error
 
 
 def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str] = ()) -> ds.Dataset:

@@ -63,4 +63,5 @@ def _of_experiment(told: dict[str, Any]) -> list[str]:
 def _of_monitor(told: dict[str, Any]) -> list[str]:
     if not told["breached"]:
         return []
-    return [f"yesterday's lists: {', '.join(map(str, told.get('alarms', []))) or 'breached'}"]
+    named = sorted({str(alarm["kind"]) for alarm in told["alarms"]})
+    return [f"the monitor says breached for {told['day']} ({', '.join(named) or 'no alarm'})"]

@@ -82,7 +82,7 @@ class Pipeline(Settings):
     report: StepSettings = None
     """Settings of 'ltexpo report'."""
     tracking: TrackingSettings = TrackingSettings()
-    """Tell an MLflow store of the run, its steps nested in it, and the report; steps need not name it again."""
+    """Tell an MLflow store of the run, its stages nested in it, and the report; stages need not name it again."""
 
     @model_validator(mode="before")
     @classmethod
@@ -228,7 +228,7 @@ def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, st
     out = pipeline.out
     manifest = Manifest(out)
     asked: dict[str, Any] = json.loads(pipeline.model_dump_json(by_alias=True, exclude_unset=True))
-    noted = {**asked, "carried": pipeline.carried}
+    noted = {**_lasting(asked), "carried": pipeline.carried}
     asked = _fetched(asked, out / INPUTS_FOLDER)
     noted.pop("out")
     noted.pop("tracking", None)  # an address may hold a password, and where a run is told of changes nothing in it
@@ -249,8 +249,11 @@ def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, st
     manifest.pipeline = noted
     done: dict[str, str] = {}
     skipped: list[str] = []
+    stack.enter_context(
+        tracked_run("pipeline", pipeline.tracking, parameters=pipeline, artifacts=[out / "report.html"])
+    )
     for stage in planned:
-        name, settings = str(stage["name"]), _in_run(stage["settings"], pipeline.out)
+        name, settings = str(stage["name"]), _in_run(_lasting(stage["settings"]), pipeline.out)
         inputs = [manifest.named(Path(path)) for path in stage["inputs"]]
         why = "forced" if name in forced else manifest.stale(name, settings, inputs)
         if not why:
@@ -273,7 +276,8 @@ def _run_stage(
         "state": "running", "settings": settings, "inputs": [manifest.content(path) for path in inputs],
         "versions": versions_of(()), "seed": stage["seed"], "start": _now(),
     }
-    kept = manifest.stages.get(name, {}).get("outputs", [])
+    earlier = manifest.stages.get(name)
+    kept = [] if earlier is None else earlier.get("outputs", [])
     manifest.stages[name] = entry
     manifest.write()
     ended: dict[str, Any] = {"error": {"type": "StageError", "message": "stopped", "exit_code": 1}}
@@ -346,6 +350,14 @@ def _filled(values: Any, day: dt.date | None) -> Any:
                 text = text.replace(name, (day + dt.timedelta(days=offset)).isoformat())
         return type(values)(text) if text != str(values) else values
     return values
+
+
+def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that say who else is told: no output depends on these, and an address holds passwords."""
+    return {
+        name: _lasting(value) if isinstance(value, dict) else value
+        for name, value in settings.items() if name not in ("tracking", "tensorboard")
+    }
 
 
 def _in_run(value: Any, out: Path) -> Any:

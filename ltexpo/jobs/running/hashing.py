@@ -21,6 +21,8 @@ class Content(TypedDict, total=False):
     files: int
     bytes: int
     sha256: str
+    rows: int
+    """Of a Parquet file that a stage wrote."""
 
 
 class Hashes:

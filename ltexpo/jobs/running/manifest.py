@@ -23,12 +23,6 @@ class Error(TypedDict):
     exit_code: int
 
 
-class Output(Content, total=False):
-    """A file that a stage wrote, or a folder below its own."""
-
-    rows: int
-
-
 class Entry(TypedDict):
     """What the manifest says of a stage."""
 
@@ -43,7 +37,7 @@ class Entry(TypedDict):
     seconds: NotRequired[float]
     cpu_seconds: NotRequired[float]
     peak_memory_mb: NotRequired[float]
-    outputs: NotRequired[list[Output]]
+    outputs: NotRequired[list[Content]]
     exit_code: NotRequired[int]
     error: NotRequired[Error]
     summary: NotRequired[str]
@@ -114,17 +108,17 @@ class Manifest:
                 return f"{output['path']} is not what it wrote"
         return ""
 
-    def outputs(self, place: str, rows: Mapping[str, int]) -> list[Output]:
+    def outputs(self, place: str, rows: Mapping[str, int]) -> list[Content]:
         """What lies at `place`: its files one by one, a folder below it as one; `rows` by path."""
         self.hashes.forget(self.real(place))
         root = self.real(place)
         parts = sorted(root.iterdir()) if root.is_dir() else [root] if root.exists() else []
-        found: list[Output] = []
+        found: list[Content] = []
         for part in parts:
             if part.name.startswith("."):
                 continue
             path = self.named(part)
-            content: Output = {**self.content(path)}
+            content = self.content(path)
             if path in rows:
                 content["rows"] = rows[path]
             found.append(content)

@@ -15,6 +15,8 @@ from ltexpo.jobs.pipeline import STAGES, Pipeline
 _DATA = {"data": "data"}
 _CANDIDATES = "candidates/candidates.parquet"
 _RANKINGS, _CONTROL = "rankings/rankings.parquet", "rankings/control.parquet"
+_NOT_READ = ("out", "cache", "tracking", "tensorboard")
+"""Settings whose paths are written to, or are nothing that a result depends on."""
 _REPORTED = ("candidates", "rankings", "frontier", "evaluation", "experiment", "ope", "monitor")
 
 
@@ -131,8 +133,9 @@ def _from_run(name: str, pipeline: Pipeline) -> dict[str, Any]:
         told["monitor"] = out / "monitor" / "monitor.json" if "monitor" in named else None
     if name == "publish" and "export" in named:
         told["export"] = out / "export"
-    if before is not None:
-        told |= {key: before / place for key, place in pipeline.carried.get(name, {}).items()}
+    if isinstance(before, Path):
+        held = {key: before / place for key, place in pipeline.carried.get(name, {}).items()}
+        told |= {key: str(path) if key in STEPS[name].words else path for key, path in held.items()}
     if name == "rerank" and "warm_start" in told and "monitor" in named:
         told["warm_start"] = out / "monitor" / "prices.parquet"
     return told
@@ -147,7 +150,7 @@ def _paths(settings: object, words: tuple[str, ...] = ()) -> Iterator[Path]:
             value = getattr(settings, field)
             if field in words and isinstance(value, str) and Path(value).exists():
                 yield Path(value)
-            elif field not in ("out", "cache"):
+            elif field not in _NOT_READ:
                 yield from _paths(value)
     elif isinstance(settings, Mapping):
         for value in settings.values():

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from ltexpo import errors
 from ltexpo.errors import LtexpoError
+from ltexpo.tracking import TrackingSettings, tracked_within, within
 
 log = logging.getLogger("ltexpo")
 _GRACE = 10.0
@@ -90,7 +91,7 @@ class Worker:
 
     def run(self, name: str) -> dict[str, Any]:
         """Run the stage `name`: how it ended, in what the manifest says of it, with `error` where it failed."""
-        self._ask({"run": name})
+        self._ask({"run": name, "tracked": within()})
         ended: dict[str, Any] = {}
         for said in self._answers():
             if "child" in said:
@@ -162,7 +163,7 @@ def serve(telling: int, living: int) -> None:
         begun = time.perf_counter()
         child = os.fork()
         if child == 0:
-            _run(planned[asked["run"]], telling, living, level)
+            _run(planned[asked["run"]], asked["tracked"], telling, living, level)
         _tell(telling, {"child": child})
         _, status, used = os.wait4(child, 0)
         _tell(telling, {"gone": {
@@ -191,7 +192,7 @@ def _described(stage: Any) -> dict[str, Any]:
     }
 
 
-def _run(stage: Any, telling: int, living: int, level: int) -> None:
+def _run(stage: Any, tracked: Mapping[str, str] | None, telling: int, living: int, level: int) -> None:
     """The whole life of a stage's process."""
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
@@ -204,7 +205,8 @@ def _run(stage: Any, telling: int, living: int, level: int) -> None:
     log.setLevel(level)
     code = 1
     try:
-        summary = stage.run()
+        with tracked_within(tracked, getattr(stage.job, "tracking", TrackingSettings())):
+            summary = stage.run()
         told: dict[str, Any] = {"summary": _in_words(summary), "rows": _rows(stage.out)}
         from ltexpo.jobs.running.versions import used_packages
 

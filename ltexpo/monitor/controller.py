@@ -6,7 +6,6 @@ shown, and all it remembers is the table of its decisions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +110,7 @@ def decide(
         after = np.where(steps, boxed, served)
         action[steps] = STEP
         for g in range(n):
-            reasons[g] = _step_reason(goals.iloc[g], deviation[g], move[g], most, wanted[g], boxed[g], steps[g])
+            reasons[g] = _step_reason(_relative(goals)[g], deviation[g], move[g], most, served[g], wanted[g], boxed[g])
     return pd.DataFrame({
         "day": day, **{name: goals[name].to_numpy(object) for name in GOAL_KEY}, "price_before": served,
         "price_after": after, "target": goals["target"].to_numpy(np.float64),
@@ -263,14 +262,15 @@ def _scale_of(prices: pd.DataFrame | None, past: pd.DataFrame) -> float:
 
 
 def _step_reason(
-    goal: "pd.Series[Any]", deviation: float, move: float, most: float, wanted: float, boxed: float, steps: bool
+    missed: float, deviation: float, move: float, most: float, served: float, wanted: float, boxed: float
 ) -> str:
-    if not steps:
+    if not np.isfinite(deviation):
         return "its exposure is not known"
-    missed = (goal["target"] - goal["achieved"]) / (goal["target"] if goal["target"] > 0 else 1.0)
-    if deviation == 0:
-        return f"exposure {-missed:+.1%} from target, within what noise explains"
     told = f"exposure {-missed:+.1%} from target"
+    if served == boxed == 0:
+        return f"{told}, kept without a price"
+    if deviation == 0:
+        return f"{told}, within what noise explains"
     if abs(move) > most:
         told += ", cut to the largest step"
     if wanted != boxed:

@@ -4,7 +4,7 @@ Incidents change what happens on some days; `run` monitors every day and serves 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,11 @@ from scipy.special import expit, logit
 from ltexpo.columns import Columns
 from ltexpo.data import TailSpec
 from ltexpo.data.synthetic import make_shop
-from ltexpo.monitor import Events, Monitored, MonitorSettings, Published, monitor
+from ltexpo.monitor import ControllerSettings, Events, Monitored, MonitorSettings, Published, decide, monitor
+from ltexpo.monitor.achieved import achieved
+from ltexpo.monitor.controller import empty_decisions
+from ltexpo.monitor.published import GOAL_KEY
+from ltexpo.monitor.shown import shown_lists
 from ltexpo.rerank import ExposureReranker, Goal, GuardrailSettings, RerankSettings
 
 FIRST = pd.Timestamp("2026-03-02", tz="UTC")
@@ -64,7 +68,6 @@ class World:
     settings: RerankSettings
     visits: float
     rng: np.random.Generator
-    published: list[float] = field(default_factory=list)
 
     @classmethod
     def make(cls, seed: int, *, n_items: int = 400, n_users: int = 2_000, visits: float = 0.45) -> "World":
@@ -91,7 +94,7 @@ class World:
 
     def goals(self) -> tuple[Goal, ...]:
         """More than today for the tail and one seller, less for the largest category: all of them cost something."""
-        plain = ExposureReranker(self.settings).fit(self.candidates(0, QUIET)[0], items=self.items, rng=0).fitted_
+        plain = ExposureReranker(self.settings).fit(self.candidates(0, QUIET), items=self.items, rng=0).fitted_
         items = self.items.set_index(Columns.Item)
         given = plain.control.groupby(Columns.Item)[Columns.Exposure].sum().reindex(items.index).fillna(0.0)
         share = given / given.sum()
@@ -110,8 +113,8 @@ class World:
     def day_of(self, n: int) -> str:
         return str((FIRST + pd.Timedelta(days=n)).date())
 
-    def candidates(self, n: int, incident: Incident) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-        """One row a candidate; the users (R,) and items (R, C) of the requests."""
+    def candidates(self, n: int, incident: Incident) -> pd.DataFrame:
+        """request_id, user_id, item_id, score of the day's requests."""
         rng = self.rng
         weekend = 1.2 if (FIRST + pd.Timedelta(days=n)).weekday() >= 5 else 0.92
         busy = incident.traffic * weekend * rng.lognormal(0, 0.03) * self.visits
@@ -126,11 +129,10 @@ class World:
         if incident.scores is not None:
             score = incident.scores(score)
         ids = np.array([f"D{n:03d}R{r:05d}" for r in range(len(users))], dtype=object)
-        frame = pd.DataFrame({
+        return pd.DataFrame({
             Columns.Request: ids.repeat(N_CANDIDATES), Columns.User: self.users[users].repeat(N_CANDIDATES),
             Columns.Item: self.items[Columns.Item].to_numpy(object)[items.ravel()], Columns.Score: score.ravel(),
         })
-        return frame, users, ids
 
     def log(self, n: int, lists: pd.DataFrame, incident: Incident) -> pd.DataFrame:
         """What is logged of the lists: impressions, and clicks by the truth."""
@@ -158,17 +160,17 @@ class World:
 
 def run(
     world: World, n_days: int, settings: MonitorSettings, incidents: Mapping[int, Incident], *,
-    keep: list[Monitored] | None = None,
+    keep: list[Monitored] | None = None, past: Monitored | None = None, first: int = 0,
 ) -> Monitored:
-    """Run and monitor `n_days`; the first day's prices are solved, every later day is served by what was decided."""
+    """Run and monitor `n_days` from the day `first`; the very first day's prices are solved, every later day is served
+    by what was decided on the day before (`past`)."""
     reranker = ExposureReranker(world.settings)
-    past: Monitored | None = None
-    end = FIRST + pd.Timedelta(days=n_days)
+    end = FIRST + pd.Timedelta(days=first + n_days)
     settings = settings.model_copy(update={"now": end.to_pydatetime(), "pictures": False})
     nothing = pd.Series(dtype="datetime64[us, UTC]")
-    for n in range(n_days):
+    for n in range(first, first + n_days):
         incident = incidents.get(n, QUIET)
-        candidates, _, _ = world.candidates(n, incident)
+        candidates = world.candidates(n, incident)
         items = world.items if incident.items is None else incident.items(world.items)
         if past is None:
             made = reranker.fit(candidates, items=world.items, rng=0).fitted_
@@ -189,5 +191,24 @@ def run(
     return past
 
 
-def shifted(incident: Incident, shift: float) -> Incident:
-    return replace(incident, shift=shift)
+def steered(
+    world: World, n_days: int, settings: ControllerSettings, incidents: Mapping[int, Incident]
+) -> pd.DataFrame:
+    """The decisions of a controller alone, without the rest of monitoring."""
+    reranker = ExposureReranker(world.settings)
+    log, prices = empty_decisions(), None
+    for n in range(n_days):
+        incident = incidents.get(n, QUIET)
+        candidates = world.candidates(n, incident)
+        if prices is None:
+            made = reranker.fit(candidates, items=world.items, rng=0).fitted_
+            prices = made.prices
+        else:
+            made = reranker.apply_prices(candidates, prices, items=world.items)
+        told = Published(made.certificate.to_dict(), prices, made.rankings)
+        shown = shown_lists(world.log(n, made.rankings, incident))
+        reached = achieved(shown, told, world.items)
+        decided = decide(reached, prices, log, settings, day=world.day_of(n), spread=told.spread)
+        log = pd.concat([log, decided], ignore_index=True) if len(log) else decided
+        prices = decided[GOAL_KEY].assign(price=decided["price_after"])
+    return log

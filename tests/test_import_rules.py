@@ -12,7 +12,8 @@ import ltexpo
 ROOT = Path(ltexpo.__file__).parent
 FOUNDATION = ("columns", "errors", "config", "progress", "sparse", "metrics")
 LINE = (
-    "data", "encoders", "graph", "fusion", "ranking", "rerank", "simulate", "monitor", "report", "engines", "jobs", "cli",
+    "data", "encoders", "graph", "fusion", "ranking", "rerank", "simulate", "monitor", "report", "engines", "jobs",
+    "cli",
 )
 LIGHT = ("data", "metrics", "rerank", "simulate", "monitor")
 HEAVY = ("torch", "transformers", "open_clip", "torch_geometric", "lightgbm", "pyspark")

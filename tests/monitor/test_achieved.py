@@ -56,7 +56,7 @@ def test_a_slot_logged_twice_counts_once():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(ColumnError, match="'category'.*found item_id"):
+    with pytest.raises(ColumnError, match=r"'category'.*found item_id"):
         goal_members(pd.DataFrame(GOALS), items().drop(columns="category"))
 
 

@@ -8,7 +8,7 @@ from ltexpo.monitor.controller import Breach, decide, empty_decisions
 from ltexpo.monitor.settings import ControllerSettings
 
 SPREAD = 0.2
-DUAL = ControllerSettings(method="dual", step=0.5, most_step=0.25, most_price=5.0, most_jump=4.0, ignored_errors=1.0)
+DUAL = ControllerSettings(method="dual", step=0.5, most_step=0.25, most_price=5.0, most_jump=1.0, ignored_errors=1.0)
 PID = DUAL.model_copy(update={"method": "pid", "ki": 0.4, "kp": 0.3, "kd": 0.1})
 
 
@@ -106,12 +106,12 @@ def test_hold_changes_nothing(why: dict):
     (prices(-0.05, -0.02), "wrong sign"),
     (prices(0.05, 0.02), "wrong sign"),
     (prices(2.0, -0.02), "beyond 5 spreads"),
-    (prices(0.6, -0.02), "jumped"),
+    (prices(0.6, -0.02), "where 0.05 was decided"),
     (prices(0.05, -0.02).iloc[:1], "lacks 1 of 2 goals"),
     (None, "missing or cannot be read"),
 ])
 def test_wrong_price_files_are_taken_back(wrong: pd.DataFrame | None, words: str):
-    log = run_days([{"achieved": [0.19, 0.1]}, {"achieved": [0.2, 0.1]}, {"prices": wrong}, {}])
+    log = run_days([{"achieved": [0.2, 0.1]}, {"achieved": [0.2, 0.1]}, {"prices": wrong}, {}])
     rolled = of_day(log, 2)
     assert rolled["action"].tolist() == ["rollback", "rollback"]
     assert words in rolled["reason"].iloc[0]

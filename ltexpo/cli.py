@@ -26,6 +26,7 @@ from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
 from ltexpo.jobs.judging import OpeJob, run_ope
+from ltexpo.jobs.monitoring import MonitorJob, run_monitor
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
@@ -55,6 +56,7 @@ JOBS: dict[str, type[Settings]] = {
     "examine": ExamineJob,
     "simulate": SimulateJob,
     "ope": OpeJob,
+    "monitor": MonitorJob,
     "export": ExportJob,
     "report": ReportJob,
 }
@@ -293,7 +295,10 @@ def examine(
 def simulate(
     data: Data = None,
     control: Annotated[Path | None, typer.Option(help="Parquet of the control's lists.")] = None,
-    treatment: Annotated[Path | None, typer.Option(help="Parquet of the treatment's lists.")] = None,
+    treatment: Annotated[
+        list[str] | None,
+        typer.Option(help="Parquet of the treatment's lists; several arms by name: --treatment NAME=FILE for each."),
+    ] = None,
     out: Out = None,
     days: Annotated[int | None, typer.Option(help="Length of the test.")] = None,
     certify: Annotated[
@@ -301,9 +306,10 @@ def simulate(
     ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Simulate an A/B test of two sets of lists: what they do, what a test would say, and a verdict."""
+    """Simulate an A/B test of lists, one or several treatments against a control: what each does, what a test would
+    say, and a verdict."""
     job = read_settings(SimulateJob, config, {
-        "data": data, "control": control, "treatment": treatment, "out": out, "days": days,
+        "data": data, "control": control, "treatment": treatment or None, "out": out, "days": days,
         "certify": 1_000 if certify else None, "seed": seed,
     })
     _say(run_simulate(job))
@@ -330,6 +336,22 @@ def ope(
         "propensities": propensities, "seed": seed,
     })
     _say(run_ope(job))
+
+
+@app.command()
+def monitor(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Folder of the rerank whose lists were shown.")] = None,
+    day: Annotated[str | None, typer.Option(help="The day to judge, e.g. 2024-05-31; else the last one.")] = None,
+    history: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo monitor' wrote for an earlier day.")] = None,
+    out: Out = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Judge a day of real traffic: metrics.parquet, metrics.prom, monitor.json, tomorrow's prices.parquet."""
+    job = read_settings(MonitorJob, config, {
+        "data": data, "rankings": rankings, "day": day, "history": history, "out": out, "seed": seed,
+    })
+    _say(run_monitor(job))
 
 
 @app.command()
@@ -413,9 +435,22 @@ def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+LONGEST = 1_000
+"""Characters of a refusal; a value of a table can be of any length."""
+
+
 def _refuse(message: str, code: int) -> int:
-    typer.echo("ltexpo: " + " ".join(message.split()), err=True)
+    line = _plain(" ".join(message.split()))
+    if len(line) > LONGEST:
+        half = LONGEST // 2
+        line = f"{line[:half]} … {line[-half:]}"
+    typer.echo(f"ltexpo: {line}", err=True)
     return code
+
+
+def _plain(text: str) -> str:
+    """`text` without what would steer a terminal: a title or an id may hold any character."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def _stderr() -> Any:
@@ -429,7 +464,7 @@ def _tail_goal(share: float | None) -> list[dict[str, Any]] | None:
 
 
 def _say(result: object) -> None:
-    typer.echo(str(result))
+    typer.echo(_plain(str(result)))
 
 
 def _say_facts(facts: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
@@ -71,6 +71,20 @@ class SimulateJob(ExperimentSettings, Tracked, DataJob):
     out: Path
     """Folder to write experiment.json, experiment.parquet (effects), looks.parquet, days.parquet, items.parquet to,
     and validity.parquet (with certify), fidelity.parquet (with fit.until), designs.parquet (with boosts)."""
+
+    @field_validator("treatment", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        """--treatment FILE, or several times --treatment NAME=FILE."""
+        if not isinstance(given, list | tuple):
+            return given
+        if len(given) == 1:
+            return given[0]
+        named = [str(one).partition("=") for one in given]
+        arms = {name: path for name, equals, path in named if name and equals and path}
+        if len(arms) < len(given):
+            raise ValueError("several treatments need a name of its own each: give name=FILE for every one")
+        return arms
 
     @model_validator(mode="after")
     def _together(self) -> Self:

@@ -24,7 +24,7 @@ from ltexpo.simulate import Environment, Experiment, ExperimentResult, Experimen
 from ltexpo.simulate.activity import visit_rates
 from ltexpo.simulate.designs import ItemSideSettings, simulate_item_designs
 from ltexpo.simulate.experiment import CONTROL, Arm, users_of
-from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity
+from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity, return_strength_of
 from ltexpo.simulate.segments import user_segments
 
 EXPERIMENT_FILE = "experiment.json"
@@ -107,6 +107,7 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
         activity = None
         if seen is not None and job.behaviour.visits_per_day is None:
             activity = visit_rates(users, seen, until=until)
+        job, returning = _with_returning(job, environment, seen)
         shown = _retrained(job, {CONTROL: control, **arms}, dataset, until, users)
         result = Experiment(job).simulate(
             shown[CONTROL], {name: arm for name, arm in shown.items() if name != CONTROL}, environment,
@@ -123,6 +124,9 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             write_frame(result.validity, folder / VALIDITY_TABLE)
         retrained = {name: arm.told for name, arm in shown.items() if isinstance(arm, RetrainedArm)}
         facts = {**result.facts, "retrained": retrained, "verdicts": result.verdicts, "seed": job.seed}
+        if returning is not None:
+            facts["returning"] = returning
+            result.notes.append(_returning_note(returning))
         if isinstance(environment, FittedEnvironment) and job.fit.until is not None:
             events = dataset.require_events("fidelity")
             told = fidelity(dataset.items, events, _fit_settings(job, until),
@@ -147,6 +151,28 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             )
         write_json(facts, folder / EXPERIMENT_FILE)
     return result
+
+
+def _with_returning(
+    job: SimulateJob, environment: Environment, events: pd.DataFrame | None
+) -> tuple[SimulateJob, dict[str, Any] | None]:
+    """The job with the return strength that the log tells, and what to say of it; None where nothing was fitted."""
+    if not (isinstance(environment, FittedEnvironment) and job.fit.returning) or events is None:
+        return job, None
+    if job.fit.until is not None:
+        events = events[events[Columns.Timestamp] < as_utc(job.fit.until)]
+    behaviour, told = return_strength_of(events, job.behaviour, level=job.level)
+    return job.model_copy(update={"behaviour": behaviour}), told
+
+
+def _returning_note(told: dict[str, Any]) -> str:
+    if not told["learnt"]:
+        return (f"How satisfaction brings users back is assumed (return_strength {told['strength']:g}): "
+                f"{told['reason']}.")
+    found = told["found"]
+    return (f"How satisfaction brings users back is learnt from the log: return_strength {told['strength']:.2f}, "
+            f"{found['level']:.0%} interval {found['low']:.2f} to {found['high']:.2f} ({found['users']:,} users over "
+            f"{found['days']} days, each compared with herself).")
 
 
 def _retrained(

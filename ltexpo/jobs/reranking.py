@@ -9,9 +9,17 @@ import pandas as pd
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_batches, write_frame, write_json
+from ltexpo.data.tables import (
+    MADE_BY,
+    TRAINED_UNTIL,
+    output_folder,
+    read_frame,
+    write_batches,
+    write_frame,
+    write_json,
+)
 from ltexpo.data.tail import TailSpec
-from ltexpo.jobs.job import DataJob, trained_until, training_tiers
+from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
 from ltexpo.rerank import Explanation, ExposureReranker, FinalLists, Reranked, RerankSettings, explain
@@ -51,7 +59,8 @@ def run_rerank(job: RerankJob) -> Reranked:
             start = None if job.warm_start is None else read_frame(job.warm_start)
             result = reranker.fit(job.candidates, items=items, prices=start, rng=job.seed).fitted_
         with logged("write"):
-            _write_lists(result.lists, folder, {TRAINED_UNTIL: until} if until is not None else {})
+            noted = {TRAINED_UNTIL: until, MADE_BY: scored_by(job.candidates)}
+            _write_lists(result.lists, folder, {name: held for name, held in noted.items() if held is not None})
         write_frame(result.prices, folder / PRICES_FILE)
         write_frame(result.boosts, folder / BOOSTS_FILE)
         counted = "all events" if until is None else f"events before {until}"

@@ -186,6 +186,8 @@ def read_batches(dataset: ds.Dataset, columns: Sequence[str], *, rows: int) -> I
 
 TRAINED_UNTIL = "trained_until"
 """Metadata of candidates and rankings: no event from this moment on was seen in training."""
+MADE_BY, BY_MODEL, BY_BLEND = "made_by", "model", "blend"
+"""Metadata of the same: who scored them, a trained model or the blend of baselines."""
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -231,7 +231,6 @@ def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, st
     noted = {**_lasting(asked), "carried": pipeline.carried}
     asked = _fetched(asked, out / INPUTS_FOLDER)
     noted.pop("out")
-    noted.pop("tracking", None)  # an address may hold a password, and where a run is told of changes nothing in it
     if not forced and manifest.pipeline == noted:
         stale = {name: manifest.stale(name) for name in pipeline.named}
         if not any(stale.values()):
@@ -239,9 +238,6 @@ def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, st
                 log.info("%s: skipped: inputs, settings and versions are as they were", name)
             manifest.write()
             return Run(out, {}, pipeline.named, {name: manifest.stages[name] for name in pipeline.named})
-    # the stages' processes see from the environment that they belong to this run
-    page = out / "report.html"
-    stack.enter_context(tracked_run("pipeline", pipeline.tracking, parameters=pipeline, artifacts=[page]))
     worker = stack.enter_context(Worker(held))
     planned = worker.plan(asked, source)
     _clear(out, [Path(stage["out"]).name for stage in planned])

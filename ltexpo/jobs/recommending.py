@@ -11,7 +11,16 @@ from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.schema import GIVEN, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
+from ltexpo.data.tables import (
+    BY_BLEND,
+    BY_MODEL,
+    MADE_BY,
+    TRAINED_UNTIL,
+    output_folder,
+    read_frame,
+    write_frame,
+    write_json,
+)
 from ltexpo.jobs.job import DataJob
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.ranking.asked import typed_in
@@ -64,7 +73,8 @@ def run_recommend(job: RecommendJob) -> Recommendation:
         else:
             result, learnt = _by_model(job, job.model, dataset)
             seen = max(seen, learnt)
-        write_frame(result.candidates, folder / CANDIDATES_FILE, metadata={TRAINED_UNTIL: str(seen)})
+        noted = {TRAINED_UNTIL: str(seen), MADE_BY: BY_BLEND if job.model is None else BY_MODEL}
+        write_frame(result.candidates, folder / CANDIDATES_FILE, metadata=noted)
         write_json({**result.report, "seed": job.seed}, folder / RECOMMEND_FILE)
     return result
 

@@ -9,6 +9,8 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,9 +39,17 @@ _UNLESS_SAID = {
 """How MLflow behaves where the environment does not say."""
 
 
-_WITHIN, _AWAY = "LTEXPO_TRACKED_WITHIN", "away"
-"""In the environment, so that a job's own process sees it too: 'experiment/run' that jobs belong to, or that the store
-was away when that run began and is not asked again."""
+@dataclass(frozen=True)
+class _Parent:
+    """The run that jobs within it belong to."""
+
+    client: "MlflowClient | None"
+    """None: the store was away when the run began, and is not asked again."""
+    experiment: str
+    run: str
+
+
+_within: ContextVar[_Parent | None] = ContextVar("ltexpo_tracked_run", default=None)
 
 
 def track(
@@ -51,18 +61,21 @@ def track(
     `parameters` are the job's settings; a metric that is a sequence is a curve, its steps 0, 1, …; `artifacts` are
     files or folders. Without an address in `settings` or the environment nothing happens.
     """
-    within = os.environ.get(_WITHIN)
-    if within == _AWAY:
+    parent = _within.get()
+    if parent is not None and parent.client is None:
         return
     address = _address(job, settings)
     if address is None:
         return
     with _never_raising(job, address):
-        client, experiment = _open(address, settings.experiment)
+        if parent is not None and parent.client is not None:
+            client, experiment = parent.client, parent.experiment
+        else:
+            client, experiment = _open(address, settings.experiment)
         tags = {"ltexpo.job": job, "ltexpo.version": __version__}
-        if within is not None:
-            experiment, _, tags["mlflow.parentRunId"] = within.rpartition("/")
-        name = job if within is not None or settings.run_name is None else settings.run_name
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent.run
+        name = job if parent is not None or settings.run_name is None else settings.run_name
         run = client.create_run(experiment, run_name=name, tags=tags).info.run_id
         try:
             _tell(client, run, parameters, metrics)
@@ -85,7 +98,7 @@ def tracked_run(
     if settings.address is None:
         yield
         return
-    client, within, run = None, _AWAY, ""
+    parent = _Parent(None, "", "")
     address = _address(name, settings)
     if address is not None:
         with _never_raising(name, address):
@@ -93,23 +106,23 @@ def tracked_run(
             tags = {"ltexpo.job": name, "ltexpo.version": __version__}
             run = client.create_run(experiment, run_name=settings.run_name or name, tags=tags).info.run_id
             _tell(client, run, parameters, {})
-            within = f"{experiment}/{run}"
-    os.environ[_WITHIN] = within
+            parent = _Parent(client, experiment, run)
+    token = _within.set(parent)
     try:
         yield
     except BaseException:
-        if within != _AWAY and client is not None and address is not None:
+        if parent.client is not None and address is not None:
             with _never_raising(name, address):
-                client.set_terminated(run, "FAILED")
+                parent.client.set_terminated(parent.run, "FAILED")
         raise
     finally:
-        del os.environ[_WITHIN]
-    if within != _AWAY and client is not None and address is not None:
+        _within.reset(token)
+    if parent.client is not None and address is not None:
         with _never_raising(name, address):
             for path in artifacts:
                 if path.exists():
-                    _send(client, run, path)
-            client.set_terminated(run)
+                    _send(parent.client, parent.run, path)
+            parent.client.set_terminated(parent.run)
 
 
 def within() -> dict[str, str] | None:

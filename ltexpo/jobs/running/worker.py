@@ -185,7 +185,7 @@ def _plan(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _described(stage: Any) -> dict[str, Any]:
-    settings = stage.job.model_dump(mode="json", exclude={"tracking"})
+    settings = stage.job.model_dump(mode="json")
     return {
         "name": stage.name, "settings": settings, "inputs": [str(path) for path in stage.inputs],
         "out": str(stage.out), "seed": settings.get("seed"),

@@ -17,6 +17,7 @@ from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.model import Model
 from ltexpo.ranking.parts import parts_of
 from ltexpo.ranking.recommend import training_events
+from ltexpo.ranking.spread import Spread
 from ltexpo.ranking.train_report import TrainReport, interval
 
 _PACKAGES = ("lightgbm", "torch", "torch-geometric", "numpy", "pandas")
@@ -76,8 +77,14 @@ def _spread(model: Model) -> str:
 
 `score_spread` is how far the true chance of a single user and product lies from its score, which is the mean of all
 that look alike to the model: learnt from {spread.clicks:,} clicks on {spread.pairs:,} pairs that were shown more than
-once (standard deviation of the log-odds {spread.tau:.2f} ± {spread.error:.2f}, one standard error)."""
+once (standard deviation of the log-odds {spread.tau:.2f} ± {spread.error:.2f}, one standard error). Products that
+are less known scatter more, by what users of the same product have in common: {_by_tier(spread)}."""
     return ""
+
+
+def _by_tier(spread: Spread) -> str:
+    tiers = np.array(Tier.All, dtype=object)
+    return ", ".join(f"{tau:.2f} for {name}" for name, tau in zip(tiers, spread.tau_of(tiers), strict=True))
 
 
 def _data(model: Model, dataset: Dataset, content: Content, own_words: bool) -> str:

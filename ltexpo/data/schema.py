@@ -10,7 +10,7 @@ import pandas as pd
 
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.tables import read_frame
-from ltexpo.errors import ColumnError, TableError
+from ltexpo.errors import ColumnError, TableError, shown
 
 Kind = Literal["id", "text", "number", "boost", "rank", "time", "event", "flag"]
 
@@ -194,15 +194,14 @@ def column_error(
 ) -> ColumnError:
     """The refusal of `count` values of a column, the first of which is `value` in `row`."""
     rows = f" ({count} such rows)" if count > 1 else ""
-    return ColumnError(f"{where}: '{column}' row {row} is {_shown(value)}, {what}{rows}. {mend}.")
+    return ColumnError(f"{where}: '{column}' row {row} is {shown(value)}, {what}{rows}. {mend}.")
 
 
 def wrong_type(values: pd.Series, column: str, wanted: str, *, where: str) -> ColumnError:
     """The refusal of a column that does not hold what is `wanted`."""
-    return ColumnError(
-        f"{where}: '{column}' holds {values.dtype} values such as {_shown(values.dropna().iloc[0])}, "
-        f"expected {wanted}. Convert the column."
-    )
+    held = values.dropna()
+    such = f"{values.dtype} values such as {shown(held.iloc[0])}" if len(held) else "nothing"
+    return ColumnError(f"{where}: '{column}' holds {such}, expected {wanted}. Convert the column.")
 
 
 def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: str, right_name: str) -> None:
@@ -221,6 +220,9 @@ def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: 
             f"{left_name} row {row}: {column} '{left.frame[column].iloc[row]}' is not in {right_name} "
             f"({int(unknown.sum())} such rows). Add it to {right_name} or leave those rows out."
         )
+
+
+_LAST_RANK = 2**31 - 1
 
 
 class _Check:
@@ -297,8 +299,10 @@ class _Check:
 
     def _rank(self, values: pd.Series) -> pd.Series:
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            if values.isna().all():
+                return pd.Series(pd.array([None] * len(values), dtype="Int32"))
             raise self.wrong_type(values, "whole numbers from 1")
-        bad = values.notna() & ((values < 1) | (values % 1 != 0))
+        bad = values.notna() & ((values < 1) | (values % 1 != 0) | (values > _LAST_RANK))
         if bad.any():
             raise self.refuse(values, bad, "not a rank", "Ranks are whole numbers from 1")
         return values.astype("Int32" if values.isna().any() else "int32")
@@ -350,10 +354,6 @@ class _Check:
         if zones.iloc[0] == "none":
             self.notes[f"{self.column}: times without a zone read as UTC"] = int(times.notna().sum())
         return times.astype("datetime64[us, UTC]")
-
-
-def _shown(value: object) -> str:
-    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 _STRING = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype("pyarrow")

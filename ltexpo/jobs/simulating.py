@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
@@ -17,6 +17,7 @@ from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.jobs.job import DataJob, trained_until, training_tiers
 from ltexpo.jobs.retraining import RetrainedArm
+from ltexpo.jobs.tracked import simulate_figures
 from ltexpo.progress import logged
 from ltexpo.ranking.recommend import RecommendSettings
 from ltexpo.rerank import RerankSettings
@@ -26,6 +27,7 @@ from ltexpo.simulate.designs import ItemSideSettings, simulate_item_designs
 from ltexpo.simulate.experiment import CONTROL, Arm, users_of
 from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity
 from ltexpo.simulate.segments import user_segments
+from ltexpo.tracking import Tracked, track
 
 EXPERIMENT_FILE = "experiment.json"
 FIDELITY_TABLE, DESIGNS_TABLE = "fidelity.parquet", "designs.parquet"
@@ -44,7 +46,7 @@ class RetrainSettings(Settings):
     goals that the treatment was made with: they are not read from it."""
 
 
-class SimulateJob(ExperimentSettings, DataJob):
+class SimulateJob(ExperimentSettings, Tracked, DataJob):
     """Settings of 'ltexpo simulate'."""
 
     control: Path
@@ -69,6 +71,20 @@ class SimulateJob(ExperimentSettings, DataJob):
     out: Path
     """Folder to write experiment.json, experiment.parquet (effects), looks.parquet, days.parquet, items.parquet to,
     and validity.parquet (with certify), fidelity.parquet (with fit.until), designs.parquet (with boosts)."""
+
+    @field_validator("treatment", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        """--treatment FILE, or several times --treatment NAME=FILE."""
+        if not isinstance(given, list | tuple):
+            return given
+        if len(given) == 1:
+            return given[0]
+        named = [str(one).partition("=") for one in given]
+        arms = {name: path for name, equals, path in named if name and equals and path}
+        if len(arms) < len(given):
+            raise ValueError("several treatments need a name of its own each: give name=FILE for every one")
+        return arms
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -132,6 +148,8 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
                 f"boosted instead of none.\n{designs}"
             )
         write_json(facts, folder / EXPERIMENT_FILE)
+    track("simulate", job.tracking, parameters=job, metrics=simulate_figures(result),
+          artifacts=[job.out / name for name in (EXPERIMENT_FILE, EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE)])
     return result
 
 

@@ -16,6 +16,7 @@ from ltexpo.encoders.tfidf import TfidfEncoder, TfidfSettings
 from ltexpo.errors import ConfigError
 from ltexpo.jobs.job import DataJob
 from ltexpo.jobs.queries import QUERY_FOLDER, QUERY_WORDS, VECTORS_FILE, WORDS_FOLDER, encoder_of
+from ltexpo.jobs.tracked import train_figures
 from ltexpo.jobs.vectors import made_by, stored_content
 from ltexpo.progress import stage
 from ltexpo.ranking.asked import typed_in
@@ -23,13 +24,14 @@ from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.model_card import model_card
 from ltexpo.ranking.recommend import training_events
 from ltexpo.ranking.train_report import TrainReport, train_report
+from ltexpo.tracking import Tracked, scalars, track
 
 CARD_FILE = "README.md"
 
 log = logging.getLogger("ltexpo")
 
 
-class TrainJob(ModelSettings, DataJob):
+class TrainJob(ModelSettings, Tracked, DataJob):
     """Settings of 'ltexpo train'."""
 
     out: Path
@@ -43,6 +45,9 @@ class TrainJob(ModelSettings, DataJob):
     """Without vectors: TF-IDF and its projection; the earlier model's, with continue_from."""
     continue_from: Path | None = None
     """Folder of an earlier model whose match model goes on learning on the new days; null: from scratch."""
+    tensorboard: Path | None = None
+    """Folder for the event files of TensorBoard, which show the losses while training goes on; needs ltexpo[tracking].
+    null: none."""
 
 
 def run_train(job: TrainJob) -> TrainReport:
@@ -60,7 +65,10 @@ def run_train(job: TrainJob) -> TrainReport:
             settings = settings.model_copy(update={"fusion": fusion})
         model = Model(settings)
         edges = None if job.edges is None else read_frame(job.edges)
-        model.fit(dataset, content, edges=edges, reader=reader, read_queries=read_queries, rng=job.seed)
+        with scalars(job.tensorboard) as watch:
+            model.fit(
+                dataset, content, edges=edges, reader=reader, read_queries=read_queries, rng=job.seed, watch=watch
+            )
         report = train_report(model, dataset)
         model.write_into(folder)
         write_json(made_by(job.vectors), folder / VECTORS_FILE)
@@ -68,6 +76,7 @@ def run_train(job: TrainJob) -> TrainReport:
             model, report, dataset, content, seed=job.seed, own_words=(folder / WORDS_FOLDER).is_dir()
         )
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    track("train", job.tracking, parameters=job, metrics=train_figures(report, model), artifacts=[job.out])
     return report
 
 

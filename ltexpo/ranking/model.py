@@ -29,7 +29,7 @@ from ltexpo.data.ids import IdMap
 from ltexpo.data.split import as_utc
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError
-from ltexpo.progress import stage, track
+from ltexpo.progress import Watch, stage, track
 from ltexpo.ranking.asked import ReadQueries, typed_in
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
@@ -102,13 +102,15 @@ class Model:
     def fit(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None,
         reader: Reader | None = None, read_queries: ReadQueries | None = None, rng: int | np.random.Generator = 0,
+        watch: Watch | None = None,
     ) -> Self:
         """Learn from the events before `settings.until`.
 
         content: name → vectors (I, d) and who has one (I,), in the row order of the dataset's items; `edges`: given
         edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since;
         `read_queries`: what users typed (the column `query` of events) → vectors of the encoder of the content that
-        `fusion.query` names; none: it is not looked at. Raises `SplitError`, `TableError`, `ConfigError`.
+        `fusion.query` names; none: it is not looked at; `watch` is told the networks' losses as they come. Raises
+        `SplitError`, `TableError`, `ConfigError`.
         """
         settings, rng = self.settings, np.random.default_rng(rng)
         items, events = dataset.items, training_events(dataset, settings)
@@ -123,7 +125,7 @@ class Model:
         self.asks_ = read_queries is not None and typed_in(events)
         vectors, matcher = self.reader_.fit_read(
             items, earlier, content, users=dataset.users, edges=edges,
-            read_queries=read_queries if self.asks_ else None, rng=rng,
+            read_queries=read_queries if self.asks_ else None, rng=rng, watch=watch,
         )
         rolled = roll(
             items, events, lambda: self._blend(items, edges), features=settings.features, settings=settings.rolling,

@@ -24,7 +24,7 @@ from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.graph.product_graph import PRODUCT
-from ltexpo.progress import stage
+from ltexpo.progress import Watch, stage
 from ltexpo.ranking.asked import Asked, ReadQueries
 from ltexpo.ranking.features import Vectors
 from ltexpo.ranking.matching import Matcher
@@ -91,10 +91,11 @@ class Reader:
     def fit_read(
         self, items: pd.DataFrame, events: pd.DataFrame, content: Content, *, users: pd.DataFrame | None = None,
         edges: pd.DataFrame | None = None, read_queries: ReadQueries | None = None,
-        rng: int | np.random.Generator = 0,
+        rng: int | np.random.Generator = 0, watch: Watch | None = None,
     ) -> tuple[Vectors, Matcher | None]:
         """`fit`, then `read` of the same tables. `read_queries`: by the encoder of the vectors that the match model
-        takes queries for (`fusion.query`); none: what users typed is not looked at."""
+        takes queries for (`fusion.query`); none: what users typed is not looked at. `watch` is told the losses of both
+        networks as they come."""
         settings, rng = self.settings, np.random.default_rng(rng)
         taken = sorted(set(content) & set(RESERVED))
         if taken:
@@ -120,7 +121,7 @@ class Reader:
             if self.graph_ is None:
                 with stage("graph network"):
                     self.graph_ = GraphEncoder(settings.network, device=settings.device).fit(
-                        graph, _by_id(narrow, items), rng=rng
+                        graph, _by_id(narrow, items), rng=rng, watch=watch
                     )
         extra = self._graph_vectors(graph, items, narrow)
         if settings.fusion is not None:
@@ -134,7 +135,7 @@ class Reader:
             with stage("match model"):
                 made = self.match_ or MatchModel(settings.fusion, settings.training, device=settings.device)
                 self.match_ = made.fit(
-                    items, history, {**content, **extra}, users=users, queries=queries, rng=rng
+                    items, history, {**content, **extra}, users=users, queries=queries, rng=rng, watch=watch
                 )
         return self._read(items, content, narrow, extra, users)
 

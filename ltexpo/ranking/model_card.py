@@ -13,6 +13,7 @@ import ltexpo
 from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset
 from ltexpo.encoders.item_vectors import Content
+from ltexpo.ranking.asked import cleaned
 from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.model import Model
 from ltexpo.ranking.parts import parts_of
@@ -57,8 +58,11 @@ def _use(own_words: bool) -> str:
     )
     return f"""```
 ltexpo recommend --data DATA --model THIS_FOLDER{vectors} --out OUT
+ltexpo recommend --data DATA --model THIS_FOLDER{vectors} --candidates FILE --out OUT
 ltexpo explain --data DATA --rankings RANKINGS --request ID --model THIS_FOLDER{vectors}
 ```
+
+The second scores lists made elsewhere: request_id, item_id, optional user_id and query.
 
 {_paragraph(needs + " DATA may hold newer products, users and events than those it learnt from.")}"""
 
@@ -102,12 +106,23 @@ def _data(model: Model, dataset: Dataset, content: Content, own_words: bool) -> 
         f"- from {events[Columns.Timestamp].min():%Y-%m-%d %H:%M} to {events[Columns.Timestamp].max():%Y-%m-%d %H:%M} "
         f"UTC; nothing at or after {model.report_['learnt_before']} was seen",
         f"- label days, from which the trees learnt: {', '.join(model.report_['label_days'])}",
-        *_begun(model), *(vectors or ["- no vectors"]), *_unseen(content, dataset, tiers),
+        *_begun(model), *(vectors or ["- no vectors"]), *_queries(model, events), *_unseen(content, dataset, tiers),
         "- tiers: " + ", ".join(f"{int((tiers == name).sum()):,} {name}" for name in Tier.All)
         + f"; {model.settings.tail}",
     ]
     lines += [f"- {note.replace('.', ': ', 1)}: {count:,}" for note, count in dataset.notes.items()]
     return "\n".join(lines)
+
+
+def _queries(model: Model, events: pd.DataFrame) -> list[str]:
+    """What users typed, where it was learnt from."""
+    if not model.asks_:
+        return []
+    typed = cleaned(events[Columns.Query])
+    return [
+        f"- queries, read as the vectors `{model.reader_.settings.query}` are: {len(set(typed) - {''}):,} different "
+        f"ones on {int((typed != '').sum()):,} events"
+    ]
 
 
 def _begun(model: Model) -> list[str]:

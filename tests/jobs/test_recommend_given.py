@@ -147,9 +147,11 @@ def test_what_is_typed_decides_the_scores(room: Path, tmp_path: Path, capsys: py
     assert (silent[0] == silent[1]).all() and (silent[0] == silent[2]).all()
 
 
-def test_rows_keep_what_they_came_with(room: Path, tmp_path: Path):
+def test_rows_keep_what_they_came_with(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     given = lists(["shoe", None]).assign(rank=np.tile(np.arange(1, N_ITEMS + 1), 2), score=7.0, origin="engine")
+    given["timestamp"] = pd.to_datetime(np.repeat(["2024-01-02", "2024-02-01"], N_ITEMS), utc=True)
     assert score(room, tmp_path / "out", given) == 0
+    assert "1 requests from before the last event learnt from" in capsys.readouterr().out
     found = check_table(read_frame(tmp_path / "out" / "candidates.parquet"), CANDIDATES).frame
     assert (found["given_score"] == 7).all() and (found["origin"] == "engine").all()
     assert (found["rank"] == given["rank"]).all() and found["score"].between(0, 1).all()
@@ -212,6 +214,8 @@ def test_queries_are_read_by_the_encoder_of_the_texts(
     bert = save_bert(tmp_path / "bert")
     assert run("encode", "--data", room / "data", "--text", bert, "--out", tmp_path / "vectors") == 0
     assert train(room, "bert", "--vectors", tmp_path / "vectors") == 0
+    card = (room / "bert" / "README.md").read_text(encoding="utf-8")
+    assert "- queries, read as the vectors `text` are: 3 different ones on" in card
     assert not (room / "bert" / "query_words").exists() and read_json(room / "bert" / "config.json")["queries"]
     vectors = ("--vectors", tmp_path / "vectors")
     assert score(room, tmp_path / "out", lists(["shoe"] * 3), *vectors, model="bert") == 0
@@ -246,12 +250,11 @@ def test_purchases_tell_queries_too(room: Path, tmp_path: Path):
     bought = clicks.assign(query=clicks["request_id"].map(typed), event="purchase").drop(columns=["rank", "request_id"])
     Dataset.of(catalogue(), bought).save(tmp_path / "data")
     assert run("train", "--data", tmp_path / "data", "--config", room / "train.yaml", "--out", tmp_path / "model") == 0
-    given = lists(["shoe"] * 5 + [None])
-    given["user_id"] = given["user_id"].where(given["query"].notna(), "nobody")
+    given = lists(["shoe"] * 5 + ["shirt"] * 5)
     write_frame(given, tmp_path / "given.parquet")
     assert run("recommend", "--data", tmp_path / "data", "--model", tmp_path / "model", "--candidates",
                tmp_path / "given.parquet", "--out", tmp_path / "out") == 0
     scored = read_frame(tmp_path / "out" / "candidates.parquet")
-    typed_in = scored["query"].notna()
-    assert ahead(scored[typed_in], 0) > 0.9 and ahead(scored[~typed_in], 0) < 0.65
+    for kind, query in enumerate(("shoe", "shirt")):
+        assert ahead(scored[scored["query"] == query], kind) > 0.9
     assert Columns.ScoreSpread not in scored.columns

@@ -96,12 +96,20 @@ def score_given(
         "requests": len(requests.users), "candidates": len(scored),
         "requests of users without history": int(strangers.sum()),
     }
+    if Columns.Timestamp in given.columns:
+        # what is asked about may be the past, but its scores then know what came after
+        early = given[Columns.Timestamp].to_numpy(dtype="datetime64[us]") < _moment(today.history_.now)
+        counts["requests from before the last event learnt from"] = len(np.unique(requests.row[early]))
     if model.asks_:
         counts["requests without a query"] = int((~typed).sum())
         if today.asked is not None:
             silent = np.isnan(today.asked.whole(requests.queries, len(typed))).any(axis=1)
             counts["queries without a known word"] = int((silent & typed).sum())
     return Recommendation(scored, {**model.report_, "counts": counts})
+
+
+def _moment(day: float) -> np.datetime64:
+    return np.datetime64("1970-01-01", "us") + np.timedelta64(int(day * 86_400_000_000), "us")
 
 
 def _blocks(

@@ -10,7 +10,7 @@ that of what came after it, given the first click.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,16 @@ class Spread:
     pairs: int
     clicks: int
     """Pairs shown again, and the clicks on them, that it was learnt from."""
+    excess: Mapping[str, float] = field(default_factory=dict)
+    """Tier → what its products add to τ² for being less known than those shown again (see `product_spread`)."""
+
+    def tau_of(self, tier: npt.NDArray[np.object_]) -> Floats:
+        """τ (n,) of products of `tier` (n,)."""
+        tau = np.full(len(tier), self.tau)
+        for name in Tier.All:
+            own = self.tiers.get(name, self.tau)
+            tau[tier == name] = min(np.sqrt(own**2 + self.excess.get(name, 0.0)), LARGEST_TAU)
+        return tau
 
     def std(self, score: npt.ArrayLike, tier: npt.NDArray[np.object_]) -> Floats:
         """Standard deviation (n,) of the true chance around each `score` (n,) of products of `tier` (n,).
@@ -119,14 +129,11 @@ class Spread:
         τ is itself known to its error only, log τ about normally, so that what is told is √E τ² = τ exp((error / τ)²):
         intervals that took τ as known would hold too seldom.
         """
-        tau = np.full(len(tier), self.tau)
-        for name, own in self.tiers.items():
-            tau[tier == name] = own
-        return std(score, tau * np.exp(np.square(self.error / self.tau)))
+        return std(score, self.tau_of(tier) * np.exp(np.square(self.error / self.tau)))
 
     def record(self) -> dict[str, Any]:
         """Plain values, JSON-ready."""
-        return {**vars(self), "tiers": dict(self.tiers)}
+        return {**vars(self), "tiers": dict(self.tiers), "excess": dict(self.excess)}
 
 
 def fit_spread(repeats: Repeats) -> Spread | None:

@@ -136,7 +136,7 @@ def test_what_is_typed_decides_the_scores(room: Path, tmp_path: Path, capsys: py
     asked = scored.set_index(scored["request_id"].str[1:].astype(int).rename(None)).sort_index()
     assert ahead(asked.loc[:5], 0) > 0.95
     assert ahead(asked.loc[6:10], 1) > 0.95 and ahead(asked.loc[6:10], 0) < 0.4
-    assert abs(ahead(asked.loc[11:], 0) - 0.5) < 0.15 and abs(ahead(asked.loc[11:], 1) - 0.5) < 0.15
+    assert max(ahead(asked.loc[11:], kind) for kind in range(3)) < 0.75
     mine = asked.loc[:5]["item_id"].str[1:].astype(int).to_numpy() % 3 == 0
     means = [asked.loc[:5]["score"][rows].mean() for rows in (mine, ~mine)]
     assert means == [pytest.approx(ASKED, rel=0.2), pytest.approx(OTHER, abs=0.04)]
@@ -147,10 +147,12 @@ def test_what_is_typed_decides_the_scores(room: Path, tmp_path: Path, capsys: py
     assert (silent[0] == silent[1]).all() and (silent[0] == silent[2]).all()
 
 
-def test_rows_keep_what_they_came_with(room: Path, tmp_path: Path):
+def test_rows_keep_what_they_came_with(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     given = lists(["shoe", None]).assign(rank=np.tile(np.arange(1, N_ITEMS + 1), 2), score=7.0, origin="engine")
+    given["timestamp"] = pd.to_datetime(np.repeat(["2024-01-02", "2024-02-01"], N_ITEMS), utc=True)
     assert score(room, tmp_path / "out", given) == 0
-    found = read_frame(tmp_path / "out" / "candidates.parquet")
+    assert "1 requests from before the last event learnt from" in capsys.readouterr().out
+    found = check_table(read_frame(tmp_path / "out" / "candidates.parquet"), CANDIDATES).frame
     assert (found["given_score"] == 7).all() and (found["origin"] == "engine").all()
     assert (found["rank"] == given["rank"]).all() and found["score"].between(0, 1).all()
     assert (found["score_std"] >= 0).all()
@@ -159,8 +161,6 @@ def test_rows_keep_what_they_came_with(room: Path, tmp_path: Path):
     assert score(room, tmp_path / "alone", alone) == 0
     one = read_frame(tmp_path / "alone" / "candidates.parquet")["score"].to_numpy()
     assert np.allclose(one, found.loc[found["request_id"] == "q1", "score"], atol=1e-6)
-    assert run("rerank", "--data", room / "data", "--candidates", tmp_path / "out" / "candidates.parquet", "--k", 5,
-               "--tail-share", 0.1, "--out", tmp_path / "rankings") == 0
 
 
 def test_a_request_without_a_user_is_one(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -202,7 +202,8 @@ def test_what_does_not_go_together_is_refused(room: Path, tmp_path: Path, capsys
     capsys.readouterr()
     code = score(room, tmp_path / "out", lists(["shoe"]), "--k", 5)
     assert "'k' is decided by the candidates; leave it out" in refused(capsys, code)
-    code = run("recommend", "--data", room / "data", "--candidates", tmp_path / "given.parquet", "--out", tmp_path / "o")
+    words = ("--candidates", tmp_path / "given.parquet", "--out", tmp_path / "out")
+    code = run("recommend", "--data", room / "data", *words)
     assert "candidates are scored by a model" in refused(capsys, code)
 
 
@@ -213,6 +214,8 @@ def test_queries_are_read_by_the_encoder_of_the_texts(
     bert = save_bert(tmp_path / "bert")
     assert run("encode", "--data", room / "data", "--text", bert, "--out", tmp_path / "vectors") == 0
     assert train(room, "bert", "--vectors", tmp_path / "vectors") == 0
+    card = (room / "bert" / "README.md").read_text(encoding="utf-8")
+    assert "- queries, read as the vectors `text` are: 3 different ones on" in card
     assert not (room / "bert" / "query_words").exists() and read_json(room / "bert" / "config.json")["queries"]
     vectors = ("--vectors", tmp_path / "vectors")
     assert score(room, tmp_path / "out", lists(["shoe"] * 3), *vectors, model="bert") == 0
@@ -235,7 +238,9 @@ def test_vectors_of_unknown_make_are_joined_by_words(room: Path, tmp_path: Path)
     assert (room / "own" / "query_words").is_dir()
     assert score(room, tmp_path / "out", lists(["shirt"] * 3), *vectors, model="own") == 0
     assert ahead(read_frame(tmp_path / "out" / "candidates.parquet"), 1) > 0.95
-    assert train(room, "further", *vectors, "--continue-from", room / "own") == 2
+    assert train(room, "further", *vectors, "--continue-from", room / "own") == 0
+    terms = [(room / name / "query_words" / "tfidf.safetensors").read_bytes() for name in ("own", "further")]
+    assert terms[0] == terms[1] and read_json(room / "further" / "config.json")["queries"]
 
 
 def test_purchases_tell_queries_too(room: Path, tmp_path: Path):
@@ -245,11 +250,11 @@ def test_purchases_tell_queries_too(room: Path, tmp_path: Path):
     bought = clicks.assign(query=clicks["request_id"].map(typed), event="purchase").drop(columns=["rank", "request_id"])
     Dataset.of(catalogue(), bought).save(tmp_path / "data")
     assert run("train", "--data", tmp_path / "data", "--config", room / "train.yaml", "--out", tmp_path / "model") == 0
-    given = lists(["shoe"] * 5 + [None] * 5)
+    given = lists(["shoe"] * 5 + ["shirt"] * 5)
     write_frame(given, tmp_path / "given.parquet")
     assert run("recommend", "--data", tmp_path / "data", "--model", tmp_path / "model", "--candidates",
                tmp_path / "given.parquet", "--out", tmp_path / "out") == 0
     scored = read_frame(tmp_path / "out" / "candidates.parquet")
-    typed_in = scored["query"].notna()
-    assert ahead(scored[typed_in], 0) > 0.9 and ahead(scored[~typed_in], 0) < 0.65
+    for kind, query in enumerate(("shoe", "shirt")):
+        assert ahead(scored[scored["query"] == query], kind) > 0.9
     assert Columns.ScoreSpread not in scored.columns

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ltexpo.config import read_settings
-from ltexpo.errors import LtexpoError
+from ltexpo.errors import outcome
 from ltexpo.jobs.pipeline import STAGES, Pipeline, run_pipeline
 
 
@@ -35,14 +35,15 @@ def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None 
             imported = {**(pipeline.import_ or {}), "path": options.path}
             pipeline = pipeline.model_copy(update={"import_": imported})
         run = run_pipeline(pipeline, source=str(options.pipeline), force=_forced(options.force))
-    except LtexpoError as error:
-        if options.verbose:
-            traceback.print_exc()
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         print(f"{name}: stopped; run again to go on from there.", file=sys.stderr)
         return 130
+    except Exception as error:
+        if options.verbose:
+            traceback.print_exc()
+        message, code = outcome(error)
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+        return code
     for stage in run.done:
         print(f"\n{stage}\n{run.entries[stage].get('summary', '')}")
     print(f"\n{run}")

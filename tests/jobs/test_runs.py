@@ -219,3 +219,18 @@ def test_a_script_ends_with_the_code_that_a_scheduler_reads(again: dict[str, Any
     assert refused.stderr.splitlines()[0].startswith(f"daily: {tmp_path / 'job.yaml'}: unknown setting 'gaols'.")
     with locked(Path(again["out"])):
         assert call(again).returncode == 1
+
+
+def test_stages_are_tracked_within_their_run_and_no_address_is_kept(again: dict[str, Any], tmp_path: Path):
+    mlflow = pytest.importorskip("mlflow")
+    address = f"sqlite:///{tmp_path}/runs.db"
+    done = run(again | {"tracking": {"uri": address}}, force=["rerank"])
+    assert done.done == {"rerank": "forced"}
+    client = mlflow.MlflowClient(tracking_uri=address)
+    told = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    by_job = {one.data.tags["ltexpo.job"]: one for one in told}
+    assert set(by_job) == {"pipeline", "rerank"}
+    assert by_job["rerank"].data.tags["mlflow.parentRunId"] == by_job["pipeline"].info.run_id
+    assert {one.info.status for one in told} == {"FINISHED"}
+    assert "sqlite" not in (Path(again["out"]) / "manifest.json").read_text()
+    assert run(again).done == {}  # who is told changes no output

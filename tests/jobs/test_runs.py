@@ -16,6 +16,7 @@ from made_run import made_pipeline, make_source
 
 from ltexpo.data.tables import read_frame, read_json
 from ltexpo.errors import ConfigError, GuardrailError
+from ltexpo.jobs.command import pipeline_command
 from ltexpo.jobs.gating import GateJob, run_gate
 from ltexpo.jobs.pipeline import Pipeline, Run, run_pipeline
 from ltexpo.jobs.running.lock import LOCK_FILE, LockedError, locked
@@ -234,3 +235,8 @@ def test_stages_are_tracked_within_their_run_and_no_address_is_kept(again: dict[
     assert {one.info.status for one in told} == {"FINISHED"}
     assert "sqlite" not in (Path(again["out"]) / "manifest.json").read_text()
     assert run(again).done == {}  # who is told changes no output
+
+
+def test_a_script_prints_the_settings_of_a_stage(capsys: pytest.CaptureFixture[str]):
+    assert pipeline_command(Path("none.yaml"), "about", ["--settings", "publish"]) == 0
+    assert "# Folder, or the address of one in an object store" in capsys.readouterr().out

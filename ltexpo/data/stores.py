@@ -144,8 +144,8 @@ def _open(address: str) -> tuple[Any, str]:
     if urlsplit(address).password:
         hidden = address.replace(f":{urlsplit(address).password}@", ":…@")
         raise ConfigError(
-            f"{hidden}: holds a password, which would stand in manifests and logs. Give it as the store's package reads "
-            "it from the environment."
+            f"{hidden}: holds a password, which would stand in manifests and logs. Give it as the store's package "
+            "reads it from the environment."
         )
     try:
         system, root = fsspec.core.url_to_fs(address)

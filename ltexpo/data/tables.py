@@ -186,6 +186,8 @@ def read_batches(dataset: ds.Dataset, columns: Sequence[str], *, rows: int) -> I
 
 TRAINED_UNTIL = "trained_until"
 """Metadata of candidates and rankings: no event from this moment on was seen in training."""
+MADE_BY, BY_MODEL, BY_BLEND = "made_by", "model", "blend"
+"""Metadata of the same: who scored them, a trained model or the blend of baselines."""
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -235,7 +237,8 @@ def _refusing(path: str) -> Iterator[None]:
     try:
         yield
     except pa.ArrowMemoryError as error:
-        raise TableError(f"{path}: does not fit into memory ({first_line(error)}). Give more, or a sound file.") from error
+        reason = first_line(error)
+        raise TableError(f"{path}: does not fit into memory ({reason}). Give more, or a sound file.") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = first_line(error)
         raise TableError(f"{path}: is not readable Parquet ({reason}). Write it again or give another file.") from error

@@ -33,8 +33,7 @@ def rerank_figures(certificate: Certificate) -> Figures:
 def evaluate_figures(result: Evaluation) -> Figures:
     """Every metric of every arm and tier, with its interval."""
     return {
-        f"{row['arm']}/{row['metric']}{'' if row['k'] is None else '@' + str(row['k'])} {row['tier']}{end}":
-            float(row[column])
+        f"{row['arm']}/{row['metric'].replace('@', ' at ')} {row['tier']}{end}": float(row[column])
         for row in result.to_pandas().astype(object).to_dict("records")
         for column, end in (("value", ""), ("low", " low"), ("high", " high"))
     }

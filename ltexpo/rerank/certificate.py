@@ -33,7 +33,8 @@ class Certificate:
     feasible: bool
     proved_infeasible: bool
     goals: pd.DataFrame
-    """group, value, kind, target, before, achieved, price, met, missing: in the unit in which the goal was asked."""
+    """group, value, kind, target, before, achieved, price, met, missing: in the unit in which the goal was asked; and
+    where, if a goal was narrowed by it."""
     guardrails: list[dict[str, Any]]
     facts: dict[str, Any]
     """Lists, weighted or not, k, attention, tail definition, score kind, promotions, passes, seconds, notes."""
@@ -143,6 +144,8 @@ def certify(
         target=shown(goals.target), before=shown(exposure_before), achieved=shown(exposure_after), price=prices,
         met=met, missing=shown(np.where(met, 0.0, missing)),
     )
+    if "where" in table.columns and table["where"].notna().any():
+        frame["where"] = table["where"]
     loss = 1 - clicks_after / clicks_before if clicks_before else 0.0
     rails: list[dict[str, Any]] = [
         {"kind": name, "value": value}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltexpo.data.synthetic.truth import Truth
+from ltexpo.errors import ConfigError
 from ltexpo.simulate.clicks.draw import ClickParameters
 
 Floats = npt.NDArray[np.float64]
@@ -61,3 +62,17 @@ class KnownEnvironment:
         """Known, so without error."""
         return {"environment": "known", "click_model": "position-based",
                 "source": "attraction and examination of the made shop's truth"}
+
+
+def check_environment(given: object) -> None:
+    """Raise `ConfigError` for what is no `Environment`; a shop's truth becomes one by `KnownEnvironment`."""
+    if isinstance(given, Truth):
+        raise ConfigError("environment is a Truth, which knows preferences but not how lists are read. Give "
+                          "KnownEnvironment(truth).")
+    lacking = [name for name in _PARTS if not hasattr(given, name)]
+    if lacking:
+        raise ConfigError(f"environment is a {type(given).__name__}, which lacks {', '.join(lacking)}. Give a "
+                          "KnownEnvironment, a FittedEnvironment, or an object with these.")
+
+
+_PARTS = ("examination", "clicks", "attraction", "purchase_given_click", "describe")

@@ -329,7 +329,9 @@ class SlotModel(ABC):
             "priors": {
                 name: {"mean": prior.mean, "pseudo_impressions": prior.strength} for name, prior in self.priors_.items()
             },
-            "notes": self.notes_, "parameters": self.estimates().to_dict("records"),
+            # Bounds are left to the curves, so that no number has two: see `examination`.
+            "notes": self.notes_, "errors": "of single lists, taken as independent, if the model is right",
+            "parameters": self.estimates().drop(columns=["low", "high"]).to_dict("records"),
         }
 
     def __str__(self) -> str:

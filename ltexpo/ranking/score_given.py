@@ -105,7 +105,7 @@ def score_given(
         if today.asked is not None:
             silent = np.isnan(today.asked.whole(requests.queries, len(typed))).any(axis=1)
             counts["queries without a known word"] = int((silent & typed).sum())
-    return Recommendation(scored, {**model.report_, "counts": counts})
+    return Recommendation(candidates=scored, report={**model.report_, "counts": counts})
 
 
 def _moment(day: float) -> np.datetime64:

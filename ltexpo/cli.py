@@ -70,6 +70,9 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every step; 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Dataset folder with items.parquet, events.parquet.")]
 K = Annotated[int | None, typer.Option("--k", help="Length of the lists.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="Where it runs: local, or spark.")]
+Master = Annotated[str | None, typer.Option("--master", help="spark: e.g. local[4] or spark://HOST:7077.")]
+Partitions = Annotated[int | None, typer.Option("--partitions", help="spark: parts that the data is cut into.")]
 
 
 @app.callback()
@@ -135,11 +138,13 @@ def encode(
     train: Annotated[
         bool | None, typer.Option("--train", help="Train a small pair of encoders on this catalogue and use it.")
     ] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Turn titles and pictures into vectors: text, image, title (.safetensors), items.parquet, encode.json."""
     job = read_settings(EncodeJob, config, {
         "data": data, "out": out, "text": text, "image": image, "pretrained": pretrained, "train": train, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_encode(job))
 
@@ -188,12 +193,15 @@ def recommend(
     model: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo train' wrote.")] = None,
     vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
+    candidates: Annotated[Path | None, typer.Option(help="With a model: lists made elsewhere, to be scored.")] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Score candidates for every user: candidates.parquet."""
+    """Score candidates for every user, or those given: candidates.parquet."""
     job = read_settings(RecommendJob, config, {
         "data": data, "out": out, "k": k, "until": until, "model": model, "vectors": vectors, "edges": edges,
-        "seed": seed,
+        "candidates": candidates, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_recommend(job))
 
@@ -214,12 +222,18 @@ def rerank(
     exact: Annotated[
         bool | None, typer.Option("--exact", help="Check a small job against the linear program's optimum.")
     ] = None,
+    memory_limit: Annotated[
+        float | None, typer.Option(help="GB that candidates may take in memory; more lie in files beside the output.")
+    ] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Meet exposure goals at the least cost in clicks: lists, prices and a certificate."""
     job = read_settings(RerankJob, config, {
         "data": data, "candidates": candidates, "out": out, "k": k, "goals": _tail_goal(tail_share),
-        "until": until, "prices": prices, "elastic": elastic, "exact": exact, "seed": seed,
+        "until": until, "prices": prices, "elastic": elastic, "exact": exact,
+        "memory_limit": memory_limit, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_rerank(job))
 

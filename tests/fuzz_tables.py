@@ -161,6 +161,7 @@ def _series(values: Any) -> pd.Series:
         return pd.Series(values)
     try:
         found: pd.Series = values.to_pandas()
+        found.tolist()  # texts that are not UTF-8 are seen only now
         return found
     except (pa.ArrowException, UnicodeDecodeError, ValueError):
         return pd.Series(["?"] * len(values))

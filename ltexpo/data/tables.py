@@ -1,5 +1,7 @@
 """Files ↔ pandas frames: reading Parquet, CSV and JSON lines, and writing so that no reader ever sees half a file."""
 
+import ctypes
+import datetime as dt
 import json
 import logging
 import os
@@ -21,7 +23,12 @@ log = logging.getLogger("ltexpo")
 
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
-    """The Parquet file at `path` (or a folder of Parquet parts) as a frame; a `TableError` says why not."""
+    """The Parquet file at `path`, or the folder of parts, hive-partitioned or not, as a frame; or a `TableError`.
+
+    Parts come by name. A column that only some of them have is missing in the rows of the others, which is said.
+    """
+    if Path(path).is_dir():
+        return _read_parts(Path(path), columns)
     names = _schema(path).names
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
@@ -44,6 +51,74 @@ def _to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
         with _readable(path):
             frame = table.to_pandas(ignore_metadata=True)
     return frame
+
+
+def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
+    found = _open_parts(path)
+    with _refusing(str(path)):
+        table: pa.Table = found.to_table(
+            columns=columns, fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+        )
+    return _to_frame(table, path)
+
+
+def _open_parts(path: Path) -> ds.Dataset:
+    """The parts of the folder `path` with the columns of all of them, those of hive folders last."""
+    parts = _parts(path)
+    schemas = []
+    for part in parts:
+        with _readable(part):
+            schemas.append(pq.read_schema(part))
+        names = schemas[-1].names
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise ColumnError(f"{part}: has two columns named '{doubled}'. Rename one.")
+    try:
+        merged = pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TableError(
+            f"{path}: its parts differ in type ({str(error).splitlines()[0]}). Write all parts alike."
+        ) from error
+    for name in merged.names:
+        held = sum(name in schema.names for schema in schemas)
+        if held < len(parts):
+            log.warning("%s: '%s' is in %d of %d parts only; it is missing in the rows of the others.", path, name,
+                        held, len(parts))
+    with _refusing(str(path)):
+        found: ds.Dataset = ds.dataset(
+            [str(part) for part in parts], format="parquet", partitioning=ds.partitioning(flavor="hive"),
+            partition_base_dir=str(path),
+        )
+        folders = [field for field in found.schema if all(field.name not in schema.names for schema in schemas)]
+        whole: ds.Dataset = found.replace_schema(pa.schema([*merged, *folders], metadata=merged.metadata))
+    return whole
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns that `read_frame` gives."""
+    names: list[str] = (_open_parts(path).schema if Path(path).is_dir() else _schema(path)).names
+    return names
+
+
+def last_snapshot(path: Path) -> Path:
+    """Of a folder with nothing but folders KEY=DATE, each the whole table as of that day, the last; else `path`."""
+    if not path.is_dir():
+        return path
+    days = {}
+    for inner in path.iterdir():
+        key, _, value = inner.name.partition("=")
+        if key.startswith((".", "_")):
+            continue
+        try:
+            days[dt.date.fromisoformat(value)] = inner
+        except ValueError:
+            return path
+    if len({inner.name.partition("=")[0] for inner in days.values()}) != 1:
+        return path
+    last = days[max(days)]
+    if len(days) > 1:
+        log.info("%s: the last of %d days is taken, %s", path, len(days), last.name)
+    return last
 
 
 def refuse_broken_text(column: pa.ChunkedArray | pa.Array, name: str, path: Path | str) -> None:
@@ -111,6 +186,8 @@ def read_batches(dataset: ds.Dataset, columns: Sequence[str], *, rows: int) -> I
 
 TRAINED_UNTIL = "trained_until"
 """Metadata of candidates and rankings: no event from this moment on was seen in training."""
+MADE_BY, BY_MODEL, BY_BLEND = "made_by", "model", "blend"
+"""Metadata of the same: who scored them, a trained model or the blend of baselines."""
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -134,7 +211,13 @@ def _schema(path: Path) -> pa.Schema:
 
 def _parts(path: Path) -> list[Path]:
     """The Parquet files at `path`, by name."""
-    parts = sorted(Path(path).rglob("*.parquet")) if Path(path).is_dir() else [Path(path)]
+    if not Path(path).is_dir():
+        return [Path(path)]
+    # names that begin with a dot or a line are what another writer has not finished
+    parts = sorted(
+        part for part in Path(path).rglob("*.parquet")
+        if not any(name.startswith((".", "_")) for name in part.relative_to(path).parts)
+    )
     if not parts:
         raise TableError(f"{path}: is a folder without .parquet parts. Check the path.")
     return parts
@@ -154,7 +237,8 @@ def _refusing(path: str) -> Iterator[None]:
     try:
         yield
     except pa.ArrowMemoryError as error:
-        raise TableError(f"{path}: does not fit into memory ({first_line(error)}). Give more, or a sound file.") from error
+        reason = first_line(error)
+        raise TableError(f"{path}: does not fit into memory ({reason}). Give more, or a sound file.") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = first_line(error)
         raise TableError(f"{path}: is not readable Parquet ({reason}). Write it again or give another file.") from error
@@ -255,10 +339,11 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
         (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
         if out.exists():
             _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.replace(old / "replaced")
-            beside.replace(out)
-            shutil.rmtree(old, ignore_errors=True)
+            if not _exchange(beside, out):
+                old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+                out.replace(old / "replaced")
+                beside.replace(out)
+                shutil.rmtree(old, ignore_errors=True)
         else:
             beside.replace(out)
     finally:
@@ -267,6 +352,17 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
             for parent in absent:
                 with suppress(OSError):
                     parent.rmdir()
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, so that a reader, or a kill, finds either and never none; False
+    where the system or the file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0)
 
 
 _MARK = ".ltexpo"

@@ -175,9 +175,12 @@ class Trainer:
     def _match(self, batch: Batch, vectors: Tensor, worth: Tensor) -> Tensor:
         device = vectors.device
         known = self.examples.history
+        typed = None if self.queries is None else self.queries.rows(batch.rows)
+        if typed is not None and self.net.training:
+            # so that users who type nothing are learnt for too
+            typed[self.rng.random(len(typed)) < self.net.items.settings.modality_dropout] = np.nan
         users = self.net.read(
-            batch.past, batch.products, vectors, self.profile[known.user[batch.rows]],
-            None if self.queries is None else self.queries.rows(batch.rows),
+            batch.past, batch.products, vectors, self.profile[known.user[batch.rows]], typed,
         )
         kind = torch.from_numpy(self.examples.kind[batch.rows]).to(device)
         of_kind = users[kind, torch.arange(len(batch.rows), device=device)]

@@ -174,7 +174,9 @@ def _text_encoder(job: EncodeJob, texts: list[object], folder: Path) -> Encoder 
         fitted.write_into(folder / TFIDF_FOLDER)
         return fitted
     if (Path(job.text) / TFIDF_FILE).is_file():
-        return TfidfEncoder.load(job.text)
+        earlier = TfidfEncoder.load(job.text)
+        earlier.write_into(folder / TFIDF_FOLDER)  # so that tomorrow's run finds it beside these vectors
+        return earlier
     return TextEncoder(TextSettings(model=job.text, **job.text_options.model_dump()))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ltexpo.columns import Columns
-from ltexpo.data.dataset import ITEMS_FILE
+from ltexpo.data.dataset import ITEMS_FILE, table_place
 from ltexpo.data.schema import ITEMS, read_table
 from ltexpo.data.tables import output_folder, read_frame, read_json, write_json
 from ltexpo.errors import GuardrailError, TableError
@@ -40,7 +40,7 @@ def run_export(job: ExportJob) -> ExportResult:
     """Write every format, all or nothing."""
     with output_folder(job.out, verb="export", inputs=(job.data, job.rankings)) as folder:
         certificate = _certificate(job.rankings)
-        items = read_table(job.data / ITEMS_FILE, ITEMS).frame[Columns.Item]
+        items = read_table(table_place(job.data, ITEMS_FILE) or job.data / ITEMS_FILE, ITEMS).frame[Columns.Item]
         files: list[ExportedFile] = []
         notes: list[str] = []
         if any(name in BOOST_FORMATS for name in job.formats):

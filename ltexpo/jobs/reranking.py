@@ -9,11 +9,11 @@ from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.schema import RANKINGS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
+from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
 from ltexpo.data.tail import TailSpec
 from ltexpo.engines.rerank import engine_of
 from ltexpo.engines.settings import EngineSettings
-from ltexpo.jobs.job import DataJob, trained_until, training_tiers
+from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers
 from ltexpo.jobs.tracked import rerank_figures
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
@@ -22,6 +22,7 @@ from ltexpo.tracking import Tracked, track
 
 RANKINGS_FILE, CONTROL_FILE, CERTIFICATE_FILE = "rankings.parquet", "control.parquet", "certificate.json"
 PRICES_FILE, BOOSTS_FILE, PROMOTIONS_FILE = "prices.parquet", "boosts.parquet", "promotions.parquet"
+_TIMINGS = ("seconds", "exact_seconds")
 
 
 class RerankJob(RerankSettings, EngineSettings, Tracked, DataJob):
@@ -55,15 +56,18 @@ def run_rerank(job: RerankJob) -> Reranked:
             else:
                 start = None if job.warm_start is None else read_frame(job.warm_start)
                 result = reranker.fit(job.candidates, items=items, prices=start, rng=job.seed).fitted_
+            notes = {TRAINED_UNTIL: until, MADE_BY: scored_by(job.candidates)}
             with logged("write"):
                 result.lists.write(
                     *(folder / name for name in (RANKINGS_FILE, CONTROL_FILE, PROMOTIONS_FILE)),
-                    noted={TRAINED_UNTIL: until} if until is not None else {},
+                    noted={name: held for name, held in notes.items() if held is not None},
                 )
         write_frame(result.prices, folder / PRICES_FILE)
         write_frame(result.boosts, folder / BOOSTS_FILE)
         counted = "all events" if until is None else f"events before {until}"
-        write_json({**result.certificate.to_dict(), "tiers_from": counted, "seed": job.seed}, folder / CERTIFICATE_FILE)
+        # what the same job gives again: a run's timings stand in its manifest
+        told = {key: value for key, value in result.certificate.to_dict().items() if key not in _TIMINGS}
+        write_json({**told, "tiers_from": counted, "seed": job.seed}, folder / CERTIFICATE_FILE)
     track("rerank", job.tracking, parameters=job, metrics=rerank_figures(result.certificate),
           artifacts=[job.out / name for name in (CERTIFICATE_FILE, PRICES_FILE)])
     return result

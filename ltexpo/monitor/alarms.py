@@ -6,8 +6,9 @@ eight `KINDS`, and within a kind over the numbers it looks at that day (Bonferro
 tested anew each day; rates and calibration, which change slowly, by confidence sequences of which one begins each day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -189,24 +190,26 @@ class Judge:
         """Exposure of each goal against its target; `users` behind all of it."""
         rows, alarms = [], []
         sure = float(stdtrit(max(users - 1, 1), 1 - self.chance(len(achieved))))
-        for name, goal in zip(names, achieved.itertuples(index=False), strict=True):
-            missing = goal.sign * (goal.target - goal.achieved)
-            alarm = bool(missing - sure * goal.error > self.settings.goal_deviation * max(goal.target, 1e-12))
+        records: list[dict[Hashable, Any]] = achieved.to_dict("records")
+        for name, goal in zip(names, records, strict=True):
+            missing = goal["sign"] * (goal["target"] - goal["achieved"])
+            limit = self.settings.goal_deviation * max(goal["target"], 1e-12)
+            alarm = bool(missing - sure * goal["error"] > limit)
             rows.append(Row(
-                self.day, "exposure", name, goal.achieved, goal.low, goal.high, goal.target, alarm, goal.error,
-                goal.users,
+                self.day, "exposure", name, goal["achieved"], goal["low"], goal["high"], goal["target"], alarm,
+                goal["error"], goal["users"],
             ))
             if alarm:
                 alarms.append(Alarm("goals", "exposure", name, (
-                    f"{name}: {goal.achieved:.2%} of exposure, target {goal.target:.2%}"
+                    f"{name}: {goal['achieved']:.2%} of exposure, target {goal['target']:.2%}"
                 )))
         return rows, alarms
 
     def drifted(
-        self, kind: str, metric: str, rows: Sequence[Row], *, by: str, members: int, ordered: bool = False
+        self, kind: str, metric: str, counts: Mapping[str, float], *, by: str, members: int, ordered: bool = False
     ) -> tuple[Row | None, Alarm | None]:
-        """The shares of `rows` (metric `metric`, groups "by=cell") against earlier days'."""
-        mine = [row for row in rows if row.metric == metric and row.group.startswith(f"{by}=")]
+        """Today's `counts` in groups "by=cell" against the shares of `metric` on earlier days."""
+        mine = {group: count for group, count in counts.items() if group.startswith(f"{by}=")}
         name = f"{metric} drift"
         told = self.past.of_metric(name, by)
         raised = set(told.day[told.alarm])
@@ -226,7 +229,7 @@ class Judge:
         return row, Alarm(kind, name, by, f"{metric} by {by} drifted: index {found.index:.2f}, above {limit:.2f}")
 
     def _drift(
-        self, mine: Sequence[Row], held: dict[str, Series], kept: Sequence[str], members: int, *, ordered: bool,
+        self, today: Mapping[str, float], held: dict[str, Series], kept: Sequence[str], members: int, *, ordered: bool,
         census: bool,
     ) -> Drift:
         """Counts by cell today and on the days `kept`.
@@ -235,7 +238,6 @@ class Judge:
         """
         place = {day: n for n, day in enumerate(kept)}
         totals = np.zeros(len(kept))
-        today = {row.group: row.value * row.n for row in mine}
         tables: dict[str, Array] = {}
         for cell, series in held.items():
             counts = np.full(len(kept), np.nan)

@@ -29,7 +29,8 @@ class Catalogue:
     @cached_property
     def index(self) -> "pd.Index[Any]":
         """item_ids in order."""
-        return pd.Index(self.items[Columns.Item])
+        index: pd.Index[Any] = pd.Index(self.items[Columns.Item])
+        return index
 
     @cached_property
     def cells(self) -> dict[str, "pd.Series[Any]"]:

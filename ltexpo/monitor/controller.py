@@ -6,7 +6,6 @@ shown, and all it remembers is the table of its decisions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +75,7 @@ def decide(
     known_days = past[past["day"].astype(str) < day]
     good = known_days[known_days["good"].astype(bool)]
     if wrong is None and not solved:
-        wrong = _jumped(served, keys, good, settings, scale, low, high)
+        wrong = _jumped(served, keys, known_days, settings, scale, low, high)
     if wrong is None:  # a price that was solved with a proof may lie further out
         low, high = np.minimum(low, served), np.maximum(high, served)
     deviation, error = _deviations(goals, settings)
@@ -111,7 +110,7 @@ def decide(
         after = np.where(steps, boxed, served)
         action[steps] = STEP
         for g in range(n):
-            reasons[g] = _step_reason(goals.iloc[g], deviation[g], move[g], most, wanted[g], boxed[g], steps[g])
+            reasons[g] = _step_reason(_relative(goals)[g], deviation[g], move[g], most, served[g], wanted[g], boxed[g])
     return pd.DataFrame({
         "day": day, **{name: goals[name].to_numpy(object) for name in GOAL_KEY}, "price_before": served,
         "price_after": after, "target": goals["target"].to_numpy(np.float64),
@@ -164,24 +163,19 @@ def _served(
 
 
 def _jumped(
-    served: Array, keys: Sequence[tuple[str, str, str, int]], good: pd.DataFrame, settings: ControllerSettings,
+    served: Array, keys: Sequence[tuple[str, str, str, int]], past: pd.DataFrame, settings: ControllerSettings,
     scale: float, low: Array, high: Array,
 ) -> str | None:
-    """Whether a price lies where no daily step could have brought it."""
+    """Whether a price lies where none was decided."""
     outside = (served < low - _SAME * scale) | (served > high + _SAME * scale)
     if outside.any():
         return f"{int(outside.sum())} prices lie beyond {settings.most_price:g} spreads of the scores"
-    if good.empty:
+    decided, when = _decided(past, keys, unknown=np.nan)
+    far = np.abs(served - decided)
+    if when is None or not (far > settings.most_jump * settings.most_step * scale).any():
         return None
-    last = good[good["day"].astype(str) == good["day"].astype(str).max()]
-    decided = dict(zip(goal_keys(last), last["price_after"].to_numpy(np.float64), strict=True))
-    before = np.array([decided.get(key, np.nan) for key in keys])
-    most = settings.most_jump * settings.most_step * scale
-    jumps = np.abs(served - before) > most
-    if not jumps.any():
-        return None
-    g = int(np.argmax(np.where(jumps, np.abs(served - before), -1)))
-    return f"{goal_words(*keys[g][:3])} jumped from {before[g]:.4g} to {served[g]:.4g}"
+    g = int(np.argmax(np.nan_to_num(far)))
+    return f"{goal_words(*keys[g][:3])} is {served[g]:.4g}, where {decided[g]:.4g} was decided on {when}"
 
 
 def _last_good(good: pd.DataFrame, keys: Sequence[tuple[str, str, str, int]]) -> tuple[Array, str | None]:
@@ -194,14 +188,16 @@ def _last_good(good: pd.DataFrame, keys: Sequence[tuple[str, str, str, int]]) ->
     return np.array([held.get(key, 0.0) for key in keys], dtype=np.float64), when
 
 
-def _decided(past: pd.DataFrame, keys: Sequence[tuple[str, str, str, int]]) -> tuple[Array, str | None]:
-    """What was decided last (G,), and when; a goal that is new has no price."""
+def _decided(
+    past: pd.DataFrame, keys: Sequence[tuple[str, str, str, int]], *, unknown: float = 0.0
+) -> tuple[Array, str | None]:
+    """What was decided last (G,), and when; `unknown` for a goal that is new."""
     if past.empty:
-        return np.zeros(len(keys)), None
+        return np.full(len(keys), unknown), None
     when = str(past["day"].astype(str).max())
     last = past[past["day"].astype(str) == when]
     held = dict(zip(goal_keys(last), last["price_after"].to_numpy(np.float64), strict=True))
-    return np.array([held.get(key, 0.0) for key in keys], dtype=np.float64), when
+    return np.array([held.get(key, unknown) for key in keys], dtype=np.float64), when
 
 
 def _relative(goals: pd.DataFrame) -> Array:
@@ -263,14 +259,15 @@ def _scale_of(prices: pd.DataFrame | None, past: pd.DataFrame) -> float:
 
 
 def _step_reason(
-    goal: "pd.Series[Any]", deviation: float, move: float, most: float, wanted: float, boxed: float, steps: bool
+    missed: float, deviation: float, move: float, most: float, served: float, wanted: float, boxed: float
 ) -> str:
-    if not steps:
+    if not np.isfinite(deviation):
         return "its exposure is not known"
-    missed = (goal["target"] - goal["achieved"]) / (goal["target"] if goal["target"] > 0 else 1.0)
-    if deviation == 0:
-        return f"exposure {-missed:+.1%} from target, within what noise explains"
     told = f"exposure {-missed:+.1%} from target"
+    if served == boxed == 0:
+        return f"{told}, kept without a price"
+    if deviation == 0:
+        return f"{told}, within what noise explains"
     if abs(move) > most:
         told += ", cut to the largest step"
     if wanted != boxed:

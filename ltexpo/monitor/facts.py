@@ -1,5 +1,6 @@
 """One day's events → what they say by themselves: volume, faults, demand, clicks per request."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,21 @@ RATES = {
 CLICK_RATE = "clicks per impression"
 
 
+@dataclass(frozen=True)
+class Facts:
+    """A day by itself."""
+
+    rows: list[Row]
+    shown: Shown | None
+    """The lists shown, where the log tells."""
+    demand: dict[str, float]
+    """Interactions by cell of the catalogue, of however few users: to compare with, never to write."""
+
+
 def day_facts(
     day: str, events: pd.DataFrame, catalogue: Catalogue, *, level: float, least_users: int
-) -> tuple[list[Row], Shown | None]:
-    """Rows of the day's `events` (unknown items included), and the lists shown where that is known.
+) -> "Facts":
+    """What the day's `events` (unknown items included) say.
 
     Rates of fewer than `least_users` users are left out, and so is demand; groups of fewer are merged.
     """
@@ -39,21 +51,23 @@ def day_facts(
     users = int(events[Columns.User].nunique())
     rows.append(Row(day, USERS, value=float(users)))
     if not n:
-        return rows, None
+        return Facts(rows, None, {})
     codes = catalogue.codes(events[Columns.Item])
     rows.append(Row(day, UNKNOWN, value=float((codes < 0).mean()), n=n))
     rows.append(Row(day, DUPLICATES, value=_repeats(events) / n, n=n))
     rows += _gaps(day, events)
     known = events[codes >= 0]
     shown = shown_lists(known)
+    demand: dict[str, float] = {}
     if users >= least_users:
-        rows += _demand(day, known, codes[codes >= 0], catalogue, least_users)
+        found, demand = _demand(day, known, codes[codes >= 0], catalogue, least_users)
+        rows += found
     if shown is not None:
         rows.append(Row(day, REQUESTS, value=float(shown.n_requests)))
         rows += _early(day, known)
         if shown.n_users >= least_users:
             rows += _rates(day, shown, level)
-    return rows, shown
+    return Facts(rows, shown, demand)
 
 
 def _repeats(events: pd.DataFrame) -> int:
@@ -77,21 +91,22 @@ def _gaps(day: str, events: pd.DataFrame) -> list[Row]:
 
 def _demand(
     day: str, events: pd.DataFrame, codes: npt.NDArray[np.int64], catalogue: Catalogue, least_users: int
-) -> list[Row]:
-    """Shares of interactions by cell of the catalogue."""
+) -> tuple[list[Row], dict[str, float]]:
+    """Shares of interactions by cell of the catalogue, small cells merged; and the plain counts of all cells."""
     wanted = events[Columns.Event].isin(EventKind.Interactions).to_numpy(bool)
-    rows = []
+    rows, plain = [], {}
     users: pd.Series[Any] = events.loc[wanted, Columns.User].reset_index(drop=True)
     for column, cells in catalogue.cells.items():
         own: pd.Series[Any] = pd.Series(cells.to_numpy(object)[codes[wanted]])
         if own.empty:
             continue
         named = named_groups(own, users, least=least_users)
+        plain |= {f"{column}={cell}": float(count) for cell, count in own.value_counts().items()}
         rows += [
             Row(day, DEMAND, f"{column}={cell}", float(share), n=len(own))
             for cell, share in named.value_counts(normalize=True).sort_index().items()
         ]
-    return rows
+    return rows, plain
 
 
 def _early(day: str, events: pd.DataFrame) -> list[Row]:

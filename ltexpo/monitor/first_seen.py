@@ -11,8 +11,6 @@ from ltexpo.columns import Columns, EventKind
 
 Array = npt.NDArray[np.float64]
 
-_DAY = pd.Timedelta(days=1)
-
 
 @dataclass(frozen=True)
 class Waiting:
@@ -51,7 +49,7 @@ def waiting(
     seen = pd.to_datetime(new[Columns.Item].map(first), utc=True)
     shown = (seen < end).to_numpy(bool)
     stop = seen.where(seen < end, end)
-    days = np.maximum(((stop - new[Columns.CreatedAt]) / _DAY).to_numpy(np.float64), 0.0)
+    days = np.maximum((stop - new[Columns.CreatedAt]).dt.total_seconds().to_numpy(np.float64) / 86_400, 0.0)
     median, low, high = median_wait(days, shown, level=level)
     return Waiting(median, low, high, len(new), int(shown.sum()))
 

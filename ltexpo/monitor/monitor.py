@@ -25,6 +25,7 @@ from ltexpo.monitor.facts import (
     NOT_PUBLISHED,
     RATES,
     UNKNOWN,
+    Facts,
     day_facts,
 )
 from ltexpo.monitor.first_seen import first_shown, waiting
@@ -113,18 +114,25 @@ def monitor(
     found = _Findings(missing=events.trouble and f"the log cannot be read ({events.trouble}): held")
     times = frame[Columns.Timestamp]
     today = frame[((times >= begin) & (times < begin + _DAY)).to_numpy(bool)]
-    own, shown = day_facts(day, today, shop, level=settings.level, least_users=settings.least_users)
+    facts = day_facts(day, today, shop, level=settings.level, least_users=settings.least_users)
+    own, shown = facts.rows, facts.shown
     if events.trouble is not None:
-        found.alarms.append(Alarm("data", "log", ALL, f"the log cannot be read: {events.trouble}"))
+        found.add([Row(day, "unreadable log", value=1.0, alarm=True)], [
+            Alarm("data", "unreadable log", ALL, f"the log cannot be read: {events.trouble}")
+        ])
     own += _future(day, frame, begin, len(today), settings)
     marks = None if shown is None or published is None else scored(today, shown, published)
     if marks is not None:
         own.append(Row(day, NOT_PUBLISHED, value=float(1 - marks.found.mean()), n=len(marks.found)))
-    _log(found, judge, own, empty=today.empty)
+    sound = _log(found, judge, own, empty=today.empty)
     _shop(found, judge, shop, events, begin)
-    _rates(found, judge, own, shown, marks and marks.score, published)
-    _drifts(found, judge, own, published)
-    goals = _goals(found, judge, shown, published, items, today.empty)
+    if sound:
+        _rates(found, judge, own, shown, None if marks is None else marks.score, published)
+        _demand(found, judge, facts)
+    else:
+        found.notes.append("the log is at fault, so clicks, calibration and demand are not judged.")
+    _scores(found, judge, published)
+    goals = _goals(found, judge, shown if sound else None, published, items, today.empty)
     log = empty_decisions() if decisions is None else decisions[decisions["day"].astype(str) < day]
     decided = _decide(found, judge, goals, published, log)
     whole = pd.concat([part for part in (log, decided) if len(part)], ignore_index=True) if len(log) or len(decided) \
@@ -151,7 +159,7 @@ def _read_back(
     for moment, part in within.groupby(within[Columns.Timestamp].dt.floor("D"), sort=True):
         day = str(pd.Timestamp(str(moment)).date())
         if day not in known:
-            rows += day_facts(day, part, untiered, level=settings.level, least_users=settings.least_users)[0]
+            rows += day_facts(day, part, untiered, level=settings.level, least_users=settings.least_users).rows
     return rows
 
 
@@ -162,8 +170,8 @@ def _future(day: str, events: pd.DataFrame, begin: pd.Timestamp, n: int, setting
     return [Row(day, FUTURE, value=ahead / rows, n=rows)] if rows else []
 
 
-def _log(found: _Findings, judge: Judge, own: list[Row], *, empty: bool) -> None:
-    """Traffic and faults of the log; both make the day's exposure unreliable."""
+def _log(found: _Findings, judge: Judge, own: list[Row], *, empty: bool) -> bool:
+    """Traffic and faults of the log, both of which make the day's exposure unreliable; whether it is free of faults."""
     rows, alarms = judge.traffic(own)
     found.add(rows, alarms)
     found.rows += [row for row in own if row.metric in ("requests", "users")]
@@ -177,6 +185,7 @@ def _log(found: _Findings, judge: Judge, own: list[Row], *, empty: bool) -> None
         found.missing = found.missing or f"traffic is missing ({low[0].words}): held"
     elif faults:
         found.missing = found.missing or f"the log is at fault ({faults[0].words}): held"
+    return not faults
 
 
 def _shop(found: _Findings, judge: Judge, shop: Catalogue, events: Events, begin: pd.Timestamp) -> None:
@@ -187,7 +196,8 @@ def _shop(found: _Findings, judge: Judge, shop: Catalogue, events: Events, begin
     mine = [row for row in rows if row.metric == CATALOGUE]
     found.rows += mine
     for column in shop.cells:
-        row, alarm = judge.drifted("catalogue", CATALOGUE, mine, by=column, members=len(shop.cells))
+        counts = {row.group: row.value * row.n for row in mine}
+        row, alarm = judge.drifted("catalogue", CATALOGUE, counts, by=column, members=len(shop.cells))
         found.add([row] if row else [], [alarm] if alarm else [])
     first, since = events.first_shown, events.since
     if first is None:
@@ -210,15 +220,15 @@ def _rates(
     published: Published | None,
 ) -> None:
     """Clicks per request with its guardrail, and how far clicks are what the scores expected."""
-    guarded = judge.settings.guardrails
+    guarded: dict[str, float] = {str(name): margin for name, margin in judge.settings.guardrails.items()}
     for row in own:
         if row.metric not in RATES and row.metric != "clicks per impression":
             continue
         found.rows.append(row)
         if row.metric in guarded:
-            margin = guarded[row.metric]  # type: ignore[index]
+            margin = guarded[row.metric]
             change = judge.change("clicks", row, margin=margin, members=len(guarded), rises=False)
-            _note_change(found, change, judge)
+            _note_change(found, change)
             if change is not None and change.alarm is not None and found.breach is None:
                 found.breach = Breach(change.since, f"guardrail broken ({change.alarm.words})", change.standing)
     if shown is None or published is None or score is None or shown.n_users < judge.settings.least_users:
@@ -242,32 +252,32 @@ def _rates(
     error = expected_calibration_error(chance, clicks, attention=weight)
     found.rows.append(Row(judge.day, _CALIBRATION_ERROR, ALL, error, n=int(known.sum())))
     change = judge.change("calibration", row, margin=judge.settings.calibration_change, members=1, rises=True)
-    _note_change(found, change, judge)
+    _note_change(found, change)
 
 
-def _note_change(found: _Findings, change: Change | None, judge: Judge) -> None:
+def _note_change(found: _Findings, change: Change | None) -> None:
     if change is not None:
         found.add([change.row], [change.alarm] if change.alarm else [])
 
 
-def _drifts(found: _Findings, judge: Judge, own: list[Row], published: Published | None) -> None:
-    """Demand by what the catalogue is divided into, and the published scores."""
-    mine = [row for row in own if row.metric == DEMAND]
-    found.rows += mine
-    columns = list(dict.fromkeys(row.group.split("=", 1)[0] for row in mine))
+def _demand(found: _Findings, judge: Judge, facts: Facts) -> None:
+    """Demand by what the catalogue is divided into."""
+    found.rows += [row for row in facts.rows if row.metric == DEMAND]
+    columns = list(dict.fromkeys(group.split("=", 1)[0] for group in facts.demand))
     for column in columns:
-        row, alarm = judge.drifted("demand", DEMAND, mine, by=column, members=len(columns))
+        row, alarm = judge.drifted("demand", DEMAND, facts.demand, by=column, members=len(columns))
         found.add([row] if row else [], [alarm] if alarm else [])
+
+
+def _scores(found: _Findings, judge: Judge, published: Published | None) -> None:
+    """The published scores."""
     lists = None if published is None else published.rankings
     if lists is None or Columns.Score not in lists.columns:
         return
     cells, counts = np.unique(score_cells(lists[Columns.Score].to_numpy(np.float64)), return_counts=True)
     n = float(counts.sum())
-    histogram = [
-        Row(judge.day, SCORES, f"score={cell}", float(count / n), n=n)
-        for cell, count in zip(cells, counts, strict=True)
-    ]
-    found.rows += histogram
+    histogram = {f"score={cell}": float(count) for cell, count in zip(cells, counts, strict=True)}
+    found.rows += [Row(judge.day, SCORES, cell, count / n, n=n) for cell, count in histogram.items()]
     row, alarm = judge.drifted("scores", SCORES, histogram, by="score", members=1, ordered=True)
     found.add([row] if row else [], [alarm] if alarm else [])
 
@@ -337,7 +347,9 @@ def _decide(
     stepped = few & (decided["action"] == "step").to_numpy(bool)
     decided.loc[stepped, "reason"] = f"shown to fewer than {settings.least_users} users"
     if (decided["action"] == "rollback").any() and "wrong price" in str(decided["reason"].iloc[0]):
-        found.alarms.append(Alarm("data", "prices", ALL, str(decided["reason"].iloc[0])))
+        n = float((decided["action"] == "rollback").sum())
+        found.add([Row(judge.day, "wrong prices", value=n, alarm=True)],
+                  [Alarm("data", "wrong prices", ALL, str(decided["reason"].iloc[0]))])
     return decided
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 OTHERS = "others"
@@ -15,16 +14,16 @@ def named_groups(groups: "pd.Series[Any]", users: "pd.Series[Any]", *, least: in
     "others" too holds at least `least` users, or one could work it out from the total: the smallest of the other
     groups go into it until it does. Ties go by name.
     """
-    pairs = pd.DataFrame({"group": groups.to_numpy(object), "user": users.to_numpy()}).drop_duplicates()
-    sizes = pairs.groupby("group")["user"].size().reset_index(name="size")
-    sizes = sizes.assign(name=sizes["group"].astype(str)).sort_values(["size", "name"], kind="stable")
-    order, size = sizes["group"].to_numpy(object), sizes["size"].to_numpy(np.int64)
+    codes, names = pd.factorize(groups)
+    people, ids = pd.factorize(users)
+    pairs = np.unique(codes.astype(np.int64) * max(len(ids), 1) + people)
+    group, person = pairs // max(len(ids), 1), pairs % max(len(ids), 1)
+    size = np.bincount(group, minlength=len(names))
+    order = sorted(range(len(names)), key=lambda code: (size[code], str(names[code])))
     count = int((size < least).sum())
-    while 0 < count < len(order) and _users_of(pairs, order[:count]) < least:
+    while 0 < count < len(order) and len(np.unique(person[np.isin(group, order[:count])])) < least:
         count += 1
-    merged = set(order[:count])
-    return groups.where(~groups.isin(merged), OTHERS) if merged else groups
-
-
-def _users_of(pairs: pd.DataFrame, groups: npt.NDArray[np.object_]) -> int:
-    return int(pairs.loc[pairs["group"].isin(set(groups)), "user"].nunique())
+    if not count:
+        return groups
+    merged = np.isin(codes, order[:count])
+    return pd.Series(np.where(merged, OTHERS, groups.to_numpy(object)), index=groups.index, name=groups.name)

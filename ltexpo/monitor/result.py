@@ -1,5 +1,6 @@
 """What a day was found to be → the tables, monitor.json, metrics.prom and the lines that a person reads."""
 
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -89,22 +90,22 @@ class Monitored:
     def to_prometheus(self) -> str:
         """What metrics.prom holds: the judged day as gauges."""
         samples = []
-        for row in self.today.itertuples(index=False):
-            if row.metric == SCORES:
-                continue
-            labels = {} if row.group == ALL else {"group": str(row.group)}
-            name = metric_name(str(row.metric))
-            told = HELP.get(str(row.metric), f"{row.metric} of the judged day.")
-            samples.append(Sample(name, told, labels, float(row.value)))
+        rows: list[dict[Hashable, Any]] = self.today[self.today["metric"] != SCORES].to_dict("records")
+        for row in rows:
+            labels = {} if row["group"] == ALL else {"group": str(row["group"])}
+            name = metric_name(row["metric"])
+            told = HELP.get(row["metric"], f"{row['metric']} of the judged day.")
+            samples.append(Sample(name, told, labels, row["value"]))
             for part in ("low", "high", "target"):
-                if np.isfinite(getattr(row, part)):
-                    samples.append(Sample(f"{name}_{part}", f"{told} ({part})", labels, float(getattr(row, part))))
+                if np.isfinite(row[part]):
+                    samples.append(Sample(f"{name}_{part}", f"{told} ({part})", labels, row[part]))
         for alarm in self.alarms:
             labels = {"kind": alarm.kind, "metric": alarm.metric, "group": alarm.group}
             samples.append(Sample("ltexpo_alarm", "Alarms of the judged day.", labels, 1.0))
-        for goal in self.prices.itertuples(index=False):
-            labels = {"goal": goal_words(goal.group, goal.value, goal.kind)}
-            samples.append(Sample("ltexpo_price", "Tomorrow's price of a goal in clicks.", labels, float(goal.price)))
+        goals: list[dict[Hashable, Any]] = self.prices.to_dict("records")
+        for goal in goals:
+            labels = {"goal": goal_words(goal["group"], goal["value"], goal["kind"])}
+            samples.append(Sample("ltexpo_price", "Tomorrow's price of a goal in clicks.", labels, goal["price"]))
         for action in ("step", "hold", "rollback"):
             n = float((self.decided["action"] == action).sum())
             samples.append(Sample("ltexpo_decisions", "Goals by what was decided.", {"action": action}, n))

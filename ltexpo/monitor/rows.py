@@ -73,15 +73,22 @@ class Past:
             found = ", ".join(map(str, frame.columns))
             raise ColumnError(f"history: metrics.parquet lacks '{missing[0]}'; found {found}. Give a monitor's folder.")
         first = str((pd.Timestamp(before) - pd.Timedelta(days=days)).date())
-        day = frame["day"].astype(str)
-        kept = frame[(day < before) & (day >= first)].sort_values("day", kind="stable")
+        day = frame["day"].astype(str).to_numpy(object)
+        kept = frame[(day < before) & (day >= first)].sort_values("day", kind="stable", ignore_index=True)
         series = {}
-        for (metric, group), part in kept.groupby(["metric", "group"], sort=False):
-            series[(str(metric), str(group))] = Series(
-                part["day"].astype(str).to_numpy(object), *(part[name].to_numpy(np.float64) for name in
-                                                           ("value", "error", "n")),
-                part["alarm"].to_numpy(bool),
-            )
+        if len(kept):
+            metric, metrics = pd.factorize(kept["metric"])
+            group, groups = pd.factorize(kept["group"])
+            key = metric.astype(np.int64) * len(groups) + group
+            order = np.argsort(key, kind="stable")
+            day = kept["day"].astype(str).to_numpy(object)[order]
+            numbers = kept[["value", "error", "n"]].to_numpy(np.float64)[order]
+            alarm = kept["alarm"].to_numpy(bool)[order]
+            keys, starts = np.unique(key[order], return_index=True)
+            for code, at, end in zip(keys, starts, [*starts[1:], len(key)], strict=True):
+                name = (str(metrics[code // len(groups)]), str(groups[code % len(groups)]))
+                value, error, n = numbers[at:end].T
+                series[name] = Series(day[at:end], value, error, n, alarm[at:end])
         return cls(kept, series)
 
     def of_metric(self, metric: str, group: str = ALL) -> Series:

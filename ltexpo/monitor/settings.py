@@ -11,6 +11,8 @@ from ltexpo.data.tail import TailSpec
 
 Rate = Literal["clicks per request", "carts per request", "purchases per request"]
 
+_BORNE: dict[Rate, float] = {"clicks per request": 0.05}
+
 
 class ControllerSettings(Settings):
     """How the deviation of a day becomes the prices of the next."""
@@ -29,9 +31,9 @@ class ControllerSettings(Settings):
     """Spreads that a price may move in one day."""
     most_price: float = Field(10.0, gt=0)
     """Spreads that a price may reach; beyond, and on the wrong side of 0, no price ever goes."""
-    most_jump: float = Field(4.0, ge=1)
-    """Prices that moved by more than so many of the largest daily steps since the last good day are taken for wrong,
-    unless they were solved with a proof."""
+    most_jump: float = Field(1.0, ge=0)
+    """Prices in force that lie further than so many of the largest daily steps from what was decided are taken for
+    wrong, unless they were solved with a proof."""
     ignored_errors: float = Field(1.0, ge=0)
     """A deviation counts as far as it exceeds so many of its standard errors: noise alone moves no price."""
     least_requests: int = Field(200, ge=1)
@@ -57,7 +59,7 @@ class MonitorSettings(Settings):
     looks at."""
     level: float = Field(0.95, gt=0.5, lt=1)
     """Confidence level of the intervals that are written; alarms have their own."""
-    guardrails: dict[Rate, float] = Field(default_factory=lambda: {"clicks per request": 0.05})
+    guardrails: dict[Rate, float] = Field(default_factory=lambda: dict(_BORNE))
     """Relative losses that are borne; one that is proven to be exceeded is a breach."""
     goal_deviation: float = Field(0.1, gt=0)
     """A goal's alarm: exposure proven to miss its target by more than this share of it."""

@@ -82,9 +82,9 @@ def watch(
         proof = max([-high] * falls + [low] * rises)
         if proof > strongest:
             strongest = proof
-            found = Watched(
-                float(np.expm1(change[-1])), float(np.expm1(low)), float(np.expm1(high)), start, len(before)
-            )
+            with np.errstate(over="ignore"):
+                told = np.expm1([change[-1], low, high])
+            found = Watched(float(told[0]), float(told[1]), float(told[2]), start, len(before))
     return found
 
 

@@ -5,7 +5,7 @@ from math import exp, expm1
 from typing import Any
 
 from ltexpo.report.markup import Html, html, pairs
-from ltexpo.report.words import change, number, percent, setting
+from ltexpo.report.words import change, count, number, percent, plural, setting
 from ltexpo.simulate.behaviour import BehaviourSettings
 
 
@@ -16,12 +16,26 @@ def assumed_part(facts: Mapping[str, Any]) -> Html:
         return Html("")
     known = {name: value for name, value in recorded.items() if name in BehaviourSettings.model_fields}
     return html(
-        "<details><summary>What is assumed of users, since no log tells it</summary>"
-        '<dl class="pairs">{told}</dl></details>', told=pairs(_sentences(BehaviourSettings(**known))),
+        "<details><summary>What is assumed of users, where no log tells it</summary>"
+        '<dl class="pairs">{told}</dl></details>', told=pairs(_sentences(BehaviourSettings(**known), _learnt(facts))),
     )
 
 
-def _sentences(how: BehaviourSettings) -> list[tuple[str, str]]:
+def _learnt(facts: Mapping[str, Any]) -> str:
+    """Where the strength of coming back is from; empty where nothing looked for it."""
+    told: Mapping[str, Any] = facts.get("returning") or {}
+    found = told.get("found")
+    if told.get("learnt") and found:
+        low, high = (change(expm1(0.1 * found[end]), digits=0) for end in ("low", "high"))
+        return (
+            f" This is learnt from the log, each of {count(found['users'])} users compared with herself over "
+            f"{plural(found['days'], 'day')} ({percent(found['level'], digits=0)} interval {low} to {high}); what else "
+            "makes a user click and come more on the same days is not told apart from it."
+        )
+    return f" The log does not tell it: {told['reason']}." if told.get("reason") else ""
+
+
+def _sentences(how: BehaviourSettings, learnt: str) -> list[tuple[str, str]]:
     return [
         ("How often users come", _visits(how)),
         ("Having seen it before", _fatigue(how)),
@@ -37,10 +51,7 @@ def _sentences(how: BehaviourSettings) -> list[tuple[str, str]]:
             "A visit with a click satisfies, one without does not; the newest visit counts "
             f"{percent(1 - how.satisfaction_memory, digits=0)}, all earlier ones the rest."
         )),
-        ("Coming back", "Satisfaction does not change how often users come." if not how.return_strength else (
-            "If ten in a hundred of a user’s visits have a click that had none under the old lists, she comes "
-            f"{change(expm1(0.1 * how.return_strength), digits=0).lstrip('+')} more often."
-        )),
+        ("Coming back", _returning(how) + learnt),
         ("Leaving for good", _leaving(how)),
         ("Money", "Nobody runs out of money." if how.budget is None else (
             f"A user can spend {setting(how.budget)} in 30 days on average; two thirds of users lie between "
@@ -61,6 +72,16 @@ def _visits(how: BehaviourSettings) -> str:
         f"{setting(how.visits_per_day)} times a day on average; two thirds of users lie between "
         f"{number(exp(-how.activity_spread), digits=2)} and {number(exp(how.activity_spread), digits=2)} times the "
         "middle."
+    )
+
+
+def _returning(how: BehaviourSettings) -> str:
+    if not how.return_strength:
+        return "Satisfaction does not change how often users come."
+    more = change(expm1(0.1 * how.return_strength), digits=0).lstrip("+")
+    return (
+        "If ten in a hundred of a user’s visits have a click that had none under the old lists, she comes "
+        f"{more} more often."
     )
 
 

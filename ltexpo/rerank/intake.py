@@ -119,7 +119,7 @@ def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
 
 def first_repeat(source: Source, spoilt: pa.Array, count: int) -> TableError | None:
     """The refusal of `count` rows that repeat one of their list, all in the requests `spoilt`."""
-    seen: set[tuple[str, str]] = set()
+    seen: dict[tuple[str, str], int] = {}
     row = 0
     for batch in source.batches([Columns.Request, Columns.Item]):
         texts = [as_texts(values) for values in batch.columns]
@@ -127,10 +127,10 @@ def first_repeat(source: Source, spoilt: pa.Array, count: int) -> TableError | N
             pair = texts[0][at].as_py(), texts[1][at].as_py()
             if pair in seen:
                 return TableError(
-                    f"candidates row {row + at}: {Columns.Request} '{pair[0]}', {Columns.Item} '{pair[1]}' stands "
-                    f"there twice ({count} repeated rows). Keep one of each."
+                    f"candidates row {row + at}: the {Columns.Request} of row {seen[pair]}, {Columns.Item} '{pair[1]}' "
+                    f"stands there twice ({count} repeated rows). Keep one of each."
                 )
-            seen.add(pair)
+            seen[pair] = row + at
         row += batch.num_rows
     return None
 

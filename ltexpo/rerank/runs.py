@@ -64,8 +64,7 @@ def cut(requests: pa.Array, users: pa.Array | None, weights: Floats | None) -> C
         within = np.setdiff1d(changes, starts, assume_unique=True)
         if len(within):
             row = int(within[0])
-            run = int(np.searchsorted(starts, row, side="right")) - 1
-            raise _two_weights(ids[run].as_py(), weights[row - 1], weights[row])
+            raise _two_weights(weights[row - 1], weights[row])
         weights = weights[starts]
     return Cut(len(requests), starts, ids, None if users is None else _texts(users, starts), weights)
 
@@ -87,7 +86,7 @@ class Runs:
         # a request that goes on from the batch before is the same run
         if self.requests and self.requests[-1][-1].as_py() == ids[0].as_py():
             if weights is not None and self.weights[-1][-1] != weights[0]:
-                raise _two_weights(ids[0].as_py(), self.weights[-1][-1], weights[0])
+                raise _two_weights(self.weights[-1][-1], weights[0])
             starts, ids = starts[1:], ids[1:]
             users = None if users is None else users[1:]
             weights = None if weights is None else weights[1:]
@@ -133,7 +132,7 @@ class Runs:
             other = np.flatnonzero(weights != weights[first[of_run]])
             if len(other):
                 run = int(other[0])
-                raise _two_weights(requests[run].as_py(), weights[first[of_run[run]]], weights[run])
+                raise _two_weights(weights[first[of_run[run]]], weights[run])
             weights = weights[first]
         lengths = np.diff(starts)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(of_run, lengths, len(order)).astype(np.int64))])
@@ -151,9 +150,9 @@ def _rises(ids: pa.Array) -> bool:
     return bool(pc.all(pc.less(ids[:-1], ids[1:]), min_count=0).as_py())
 
 
-def _two_weights(request: str, one: float, other: float) -> TableError:
+def _two_weights(one: float, other: float) -> TableError:
     return TableError(
-        f"candidates: '{Columns.Weight}' of request_id '{request}' is {one:g} in one row and {other:g} in another. "
+        f"candidates: '{Columns.Weight}' is {one:g} in one row of a request_id and {other:g} in another. "
         "Give every row of a request the same weight."
     )
 

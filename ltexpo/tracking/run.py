@@ -125,6 +125,33 @@ def tracked_run(
             parent.client.set_terminated(parent.run)
 
 
+def within() -> dict[str, str] | None:
+    """The run of `tracked_run` that is open here, for a process that works on it: `tracked_within`; None: none is."""
+    parent = _within.get()
+    if parent is None:
+        return None
+    return {} if parent.client is None else {"experiment": parent.experiment, "run": parent.run}
+
+
+@contextmanager
+def tracked_within(run: Mapping[str, str] | None, settings: TrackingSettings) -> Iterator[None]:
+    """Jobs here belong to the `run` that another process has open, as its `within` says."""
+    if run is None:
+        yield
+        return
+    parent, address = _Parent(None, "", ""), settings.address
+    if run and address is not None:
+        with _never_raising("run", address):
+            from mlflow import MlflowClient
+
+            parent = _Parent(MlflowClient(tracking_uri=address), run["experiment"], run["run"])
+    token = _within.set(parent)
+    try:
+        yield
+    finally:
+        _within.reset(token)
+
+
 def _address(name: str, settings: TrackingSettings) -> str | None:
     """Where to track; None where nothing is tracked, or, with a warning, where the environment's address is no use.
 

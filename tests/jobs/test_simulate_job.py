@@ -47,6 +47,9 @@ def test_every_table_is_written(folder: Path):
     told = read_json(folder / "all/experiment.json")
     assert told["environment"] == "fitted" and told["from"].startswith(UNTIL)
     assert abs(told["fidelity"]["clicks_off"]) < 0.5
+    # ten days of logs are too few, which is said, and the assumption stays
+    assert not told["returning"]["learnt"] and told["returning"]["reason"]
+    assert told["behaviour"]["return_strength"] == told["returning"]["strength"] == 0.5
     effects = read_frame(folder / "all/experiment.parquet")
     assert set(effects["by"]) == {"all", "tenure", "activity", "value", "item tier"}
     shares = effects[(effects["metric"] == "tail share of exposure") & (effects["by"] == "all")]

@@ -107,6 +107,12 @@ def test_assumptions_are_sentences_not_settings() -> None:
                  "can spend 100 in 30 days", "25% of the users join"):
         assert told in text
     assert assumed_part({}) == ""
+    found = {"users": 5000, "days": 28, "level": 0.95, "low": 0.2, "high": 0.8}
+    learnt = words(assumed_part({"behaviour": other.model_dump(), "returning": {"learnt": True, "found": found}}))
+    assert "learnt from the log, each of 5,000 users" in learnt and "(95% interval +2% to +8%)" in learnt
+    short = {"learnt": False, "reason": "the log spans 3 days"}
+    assert "does not tell it: the log spans 3 days." in words(assumed_part({"behaviour": {"fatigue": 0},
+                                                                            "returning": short}))
 
 
 def test_small_segments_are_left_out_and_said(tested: Simulated) -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -97,7 +98,9 @@ def _read_csv(path: Path, names: list[str], separator: str) -> pd.DataFrame:
                 path, pa.csv.ReadOptions(use_threads=False), parse_options=parse, convert_options=convert
             )
         except (pa.ArrowInvalid, OSError) as error:
-            raise TableError(f"{path}: is not readable CSV ({first_line(error)[:200]}). Mend that row.") from error
+            # what Arrow quotes of the row may hold a user's id
+            told = re.sub(r"(got \d+): .*", r"\1", first_line(error))[:200]
+            raise TableError(f"{path}: is not readable CSV ({told}). Mend that row.") from error
     frame: pd.DataFrame = table.to_pandas()
     return frame
 

@@ -101,7 +101,7 @@ def simulate_item_designs(
     treated = np.zeros(len(scores.ids), dtype=np.bool_)
     lucky = generator.permutation(np.flatnonzero(eligible))[: max(2, round(settings.share * int(eligible.sum())))]
     treated[lucky] = True
-    mixes = {NAIVE: scores.naive(treated), MERGED: scores.merged(treated, eligible, generator)}
+    mixes = {NAIVE: scores.naive(treated), MERGED: scores.merged(treated, eligible)}
     rows = []
 
     def add(design: str, outcome: str, found: Estimate) -> None:

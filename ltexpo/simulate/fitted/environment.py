@@ -49,6 +49,9 @@ class FitSettings(Settings):
     mean_attraction: float = Field(0.1, gt=0, lt=1)
     """Where no impressions are logged: mean P(click | examined) of what the control shows, which such a log cannot
     tell."""
+    returning: bool = True
+    """Learn from the visits that are logged, too, how strongly satisfaction brings users back; where they do not tell,
+    or it is given, behaviour.return_strength stays as it is."""
     negatives: int = Field(30, ge=1)
     """Where no impressions are logged: products drawn for each user and day beside what was taken."""
 

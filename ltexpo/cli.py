@@ -21,10 +21,12 @@ from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.examining import ExamineJob, run_examine
+from ltexpo.jobs.exporting import ExportJob, run_export
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
 from ltexpo.jobs.judging import OpeJob, run_ope
+from ltexpo.jobs.monitoring import MonitorJob, run_monitor
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reporting import ReportJob, run_report
 from ltexpo.jobs.reranking import ExplainJob, RerankJob, run_explain, run_rerank
@@ -54,6 +56,8 @@ JOBS: dict[str, type[Settings]] = {
     "examine": ExamineJob,
     "simulate": SimulateJob,
     "ope": OpeJob,
+    "monitor": MonitorJob,
+    "export": ExportJob,
     "report": ReportJob,
 }
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
@@ -66,6 +70,9 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every step; 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Dataset folder with items.parquet, events.parquet.")]
 K = Annotated[int | None, typer.Option("--k", help="Length of the lists.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="Where it runs: local, or spark.")]
+Master = Annotated[str | None, typer.Option("--master", help="spark: e.g. local[4] or spark://HOST:7077.")]
+Partitions = Annotated[int | None, typer.Option("--partitions", help="spark: parts that the data is cut into.")]
 
 
 @app.callback()
@@ -131,11 +138,13 @@ def encode(
     train: Annotated[
         bool | None, typer.Option("--train", help="Train a small pair of encoders on this catalogue and use it.")
     ] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Turn titles and pictures into vectors: text, image, title (.safetensors), items.parquet, encode.json."""
     job = read_settings(EncodeJob, config, {
         "data": data, "out": out, "text": text, "image": image, "pretrained": pretrained, "train": train, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_encode(job))
 
@@ -184,12 +193,15 @@ def recommend(
     model: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo train' wrote.")] = None,
     vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
+    candidates: Annotated[Path | None, typer.Option(help="With a model: lists made elsewhere, to be scored.")] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Score candidates for every user: candidates.parquet."""
+    """Score candidates for every user, or those given: candidates.parquet."""
     job = read_settings(RecommendJob, config, {
         "data": data, "out": out, "k": k, "until": until, "model": model, "vectors": vectors, "edges": edges,
-        "seed": seed,
+        "candidates": candidates, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_recommend(job))
 
@@ -210,12 +222,18 @@ def rerank(
     exact: Annotated[
         bool | None, typer.Option("--exact", help="Check a small job against the linear program's optimum.")
     ] = None,
+    memory_limit: Annotated[
+        float | None, typer.Option(help="GB that candidates may take in memory; more lie in files beside the output.")
+    ] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Meet exposure goals at the least cost in clicks: lists, prices and a certificate."""
     job = read_settings(RerankJob, config, {
         "data": data, "candidates": candidates, "out": out, "k": k, "goals": _tail_goal(tail_share),
-        "until": until, "prices": prices, "elastic": elastic, "exact": exact, "seed": seed,
+        "until": until, "prices": prices, "elastic": elastic, "exact": exact,
+        "memory_limit": memory_limit, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_rerank(job))
 
@@ -335,6 +353,42 @@ def ope(
 
 
 @app.command()
+def monitor(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Folder of the rerank whose lists were shown.")] = None,
+    day: Annotated[str | None, typer.Option(help="The day to judge, e.g. 2024-05-31; else the last one.")] = None,
+    history: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo monitor' wrote for an earlier day.")] = None,
+    out: Out = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Judge a day of real traffic: metrics.parquet, metrics.prom, monitor.json, tomorrow's prices.parquet."""
+    job = read_settings(MonitorJob, config, {
+        "data": data, "rankings": rankings, "day": day, "history": history, "out": out, "seed": seed,
+    })
+    _say(run_monitor(job))
+
+
+@app.command()
+def export(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo rerank' wrote.")] = None,
+    out: Out = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="function_score or rank_feature (Elasticsearch, OpenSearch), redis, csv, parquet "
+                                      "or jsonl; may be given several times."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Look lists up by request or by user.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Write what search engines and lookups load: boosts, lists by key, and export.json, which says how."""
+    job = read_settings(ExportJob, config, {
+        "data": data, "rankings": rankings, "out": out, "formats": tuple(format_) if format_ else None, "key": key,
+    })
+    _say(run_export(job))
+
+
+@app.command()
 def report(
     run: Annotated[Path | None, typer.Option(help="Run folder, as 'ltexpo demo' writes it.")] = None,
     data: Data = None,
@@ -358,7 +412,10 @@ def version() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 for bad input with one line on stderr, 1 for the rest."""
+    """Run the command line and exit; unless all is done (0), with one line on stderr.
+
+    2 bad input, 3 goals that cannot be met, 4 a guardrail breached and nothing published, 1 the rest.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in words or "--verbose" in words
     log = logging.getLogger("ltexpo")
@@ -392,9 +449,22 @@ def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+LONGEST = 1_000
+"""Characters of a refusal; a value of a table can be of any length."""
+
+
 def _refuse(message: str, code: int) -> int:
-    typer.echo("ltexpo: " + " ".join(message.split()), err=True)
+    line = _plain(" ".join(message.split()))
+    if len(line) > LONGEST:
+        half = LONGEST // 2
+        line = f"{line[:half]} … {line[-half:]}"
+    typer.echo(f"ltexpo: {line}", err=True)
     return code
+
+
+def _plain(text: str) -> str:
+    """`text` without what would steer a terminal: a title or an id may hold any character."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def _stderr() -> Any:
@@ -408,7 +478,7 @@ def _tail_goal(share: float | None) -> list[dict[str, Any]] | None:
 
 
 def _say(result: object) -> None:
-    typer.echo(str(result))
+    typer.echo(_plain(str(result)))
 
 
 def _say_facts(facts: dict[str, Any]) -> None:

@@ -1,5 +1,22 @@
 """The refusals: each names the field, what arrived, and the mend, and carries the exit code of the command line."""
 
+import reprlib
+
+import numpy as np
+
+LONGEST = 80
+"""Characters of a value that a refusal shows; the rest is an ellipsis."""
+
+
+def shown(value: object) -> str:
+    """`value` as a refusal shows it: as Python writes it, control characters spelt out, cut where it is long."""
+    return _SHORT.repr(value.item() if isinstance(value, np.generic) else value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST
+_SHORT.maxlevel = 2
+
 
 class LtexpoError(Exception):
     """Anything ltexpo refuses or cannot do; printed as one line."""
@@ -48,3 +65,9 @@ class InfeasibleError(LtexpoError):
     """The goals cannot be met together under the guardrails."""
 
     exit_code = 3
+
+
+class GuardrailError(LtexpoError):
+    """A guardrail is breached: nothing is published."""
+
+    exit_code = 4

@@ -23,6 +23,7 @@ from ltexpo.encoders.tfidf import CONFIG_FILE as TFIDF_FILE
 from ltexpo.encoders.tfidf import TfidfEncoder, TfidfSettings
 from ltexpo.jobs.job import DataJob
 from ltexpo.progress import stage
+from ltexpo.tracking import scalars
 
 TFIDF, NONE = "tfidf", "none"
 TFIDF_FOLDER, PAIR_FOLDER = "tfidf", "pair"
@@ -59,6 +60,9 @@ class EncodeJob(DataJob):
     """TF-IDF and its projection."""
     pair: PairSettings = PairSettings()
     """Training of the pair."""
+    tensorboard: Path | None = None
+    """Folder for the event files of TensorBoard, which show the losses while training goes on; needs ltexpo[tracking].
+    null: none."""
 
     @model_validator(mode="after")
     def _one_image_model(self) -> Self:
@@ -152,7 +156,9 @@ def _image_encoder(
     if job.train:
         from ltexpo.encoders.pair_training import train_pair  # brings torch
 
-        train_pair(parts, cells, job.pair, root=root, rng=job.seed).write_into(folder / PAIR_FOLDER)
+        with scalars(job.tensorboard) as watch:
+            pair = train_pair(parts, cells, job.pair, root=root, rng=job.seed, watch=watch)
+        pair.write_into(folder / PAIR_FOLDER)
         return ImageEncoder(ImageSettings(model=str(folder / PAIR_FOLDER), **options))
     if job.image == NONE:
         return None
@@ -168,7 +174,9 @@ def _text_encoder(job: EncodeJob, texts: list[object], folder: Path) -> Encoder 
         fitted.write_into(folder / TFIDF_FOLDER)
         return fitted
     if (Path(job.text) / TFIDF_FILE).is_file():
-        return TfidfEncoder.load(job.text)
+        earlier = TfidfEncoder.load(job.text)
+        earlier.write_into(folder / TFIDF_FOLDER)  # so that tomorrow's run finds it beside these vectors
+        return earlier
     return TextEncoder(TextSettings(model=job.text, **job.text_options.model_dump()))
 
 

@@ -17,6 +17,7 @@ from ltexpo.errors import ConfigError, TableError
 from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers
 from ltexpo.jobs.makers import ByBlend, ByModel, Maker
 from ltexpo.jobs.retraining import RetrainedArm
+from ltexpo.jobs.tracked import simulate_figures
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
 from ltexpo.ranking.recommend import RecommendSettings
@@ -27,6 +28,7 @@ from ltexpo.simulate.designs import ItemSideSettings, simulate_item_designs
 from ltexpo.simulate.experiment import CONTROL, Arm, users_of
 from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity, return_strength_of
 from ltexpo.simulate.segments import user_segments
+from ltexpo.tracking import Tracked, track
 
 EXPERIMENT_FILE = "experiment.json"
 FIDELITY_TABLE, DESIGNS_TABLE = "fidelity.parquet", "designs.parquet"
@@ -51,7 +53,7 @@ class RetrainSettings(ModelInputs):
     goals that the treatment was made with: they are not read from it."""
 
 
-class SimulateJob(ExperimentSettings, DataJob):
+class SimulateJob(ExperimentSettings, Tracked, DataJob):
     """Settings of 'ltexpo simulate'."""
 
     control: Path
@@ -161,6 +163,8 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
                 f"boosted instead of none.\n{designs}"
             )
         write_json(facts, folder / EXPERIMENT_FILE)
+    track("simulate", job.tracking, parameters=job, metrics=simulate_figures(result),
+          artifacts=[job.out / name for name in (EXPERIMENT_FILE, EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE)])
     return result
 
 

@@ -29,7 +29,8 @@ from ltexpo.data.ids import IdMap
 from ltexpo.data.split import as_utc
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError
-from ltexpo.progress import stage, track
+from ltexpo.progress import Watch, stage, track
+from ltexpo.ranking.asked import ReadQueries, typed_in
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
 from ltexpo.ranking.explore import best_with_tail
@@ -83,13 +84,15 @@ class Scored:
 class Model:
     """See above.
 
-    Fitted: `weights_` (of the blend), `reader_`, `demand_`, `ranker_`, `report_`, `label_days_` (not saved).
+    Fitted: `weights_` (of the blend), `reader_`, `demand_`, `ranker_`, `asks_` (whether it has learnt to read what
+    users type), `report_`, `label_days_` (not saved).
     """
 
     weights_: dict[str, float]
     reader_: Reader
     demand_: Gbm
     ranker_: Ranker | ClickRanker
+    asks_: bool
     report_: dict[str, Any]
     label_days_: list[LabelDay]
 
@@ -98,13 +101,16 @@ class Model:
 
     def fit(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None,
-        reader: Reader | None = None, rng: int | np.random.Generator = 0,
+        reader: Reader | None = None, read_queries: ReadQueries | None = None, rng: int | np.random.Generator = 0,
+        watch: Watch | None = None,
     ) -> Self:
         """Learn from the events before `settings.until`.
 
         content: name → vectors (I, d) and who has one (I,), in the row order of the dataset's items; `edges`: given
-        edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since.
-        Raises `SplitError`, `TableError`, `ConfigError`.
+        edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since;
+        `read_queries`: what users typed (the column `query` of events) → vectors of the encoder of the content that
+        `fusion.query` names; none: it is not looked at; `watch` is told the networks' losses as they come. Raises
+        `SplitError`, `TableError`, `ConfigError`.
         """
         settings, rng = self.settings, np.random.default_rng(rng)
         items, events = dataset.items, training_events(dataset, settings)
@@ -116,8 +122,10 @@ class Model:
         own = _reader_settings(settings)
         before = None if reader is None or reader.match_ is None else reader.match_.until_
         self.reader_ = Reader(own) if reader is None else reader.continued(own, before=dates[0])
+        self.asks_ = read_queries is not None and typed_in(events)
         vectors, matcher = self.reader_.fit_read(
-            items, earlier, content, users=dataset.users, edges=edges, rng=rng
+            items, earlier, content, users=dataset.users, edges=edges,
+            read_queries=read_queries if self.asks_ else None, rng=rng, watch=watch,
         )
         rolled = roll(
             items, events, lambda: self._blend(items, edges), features=settings.features, settings=settings.rolling,
@@ -126,7 +134,7 @@ class Model:
             read_as_new=lambda ids: self.reader_.read(
                 items, earlier, content, users=dataset.users, edges=edges, as_new=ids
             ),
-            rng=rng,
+            asked=self.reader_.asked(content, read_queries) if self.asks_ else None, rng=rng,
         )
         self.demand_, self.label_days_ = rolled.demand, rolled.days
         with stage("ranker"):
@@ -198,9 +206,11 @@ class Model:
             yield Scored(ids, history.item_ids, candidates, scores, kept, strangers)
 
     def today(
-        self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None
+        self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None,
+        read_queries: ReadQueries | None = None,
     ) -> CandidateFeatures:
-        """Features of any users and items from the events before `until` (none: the settings')."""
+        """Features of any users and items from the events before `until` (none: the settings'); without `read_queries`
+        nothing may be asked."""
         settings = self.settings if until is None else self.settings.model_copy(update={"until": until})
         events = training_events(dataset, settings)
         history = History.of(dataset.items, events, event_weights=settings.event_weights)
@@ -209,7 +219,8 @@ class Model:
         known = item_features(history, items, settings.features.item, vectors=vectors)
         tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
         blend = self._blend(dataset.items, edges)
-        return CandidateFeatures(blend, settings.features, vectors=vectors, matcher=matcher).fit(
+        asked = self.reader_.asked(content, read_queries) if self.asks_ else None
+        return CandidateFeatures(blend, settings.features, vectors=vectors, matcher=matcher, asked=asked).fit(
             history, items, tier, known=known, demand=self.demand_.score(known),
             looked=looks(events, history.item_ids, settings.attention),
         )
@@ -223,7 +234,7 @@ class Model:
         kind = "clicks" if isinstance(self.ranker_, ClickRanker) else "taken"
         config = {
             "settings": self.settings.model_dump(mode="json"), "weights": self.weights_, "ranker": kind,
-            "report": self.report_,
+            "queries": self.asks_, "report": self.report_,
         }
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         self.reader_.save(folder / READER_FOLDER)
@@ -247,7 +258,7 @@ class Model:
     def _read(cls, folder: Path) -> Self:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         model = cls(check_settings(ModelSettings, config["settings"], str(folder / CONFIG_FILE)))
-        model.weights_, model.report_ = config["weights"], config["report"]
+        model.weights_, model.report_, model.asks_ = config["weights"], config["report"], config.get("queries", False)
         model.reader_ = Reader.load(folder / READER_FOLDER, _reader_settings(model.settings))
         model.demand_ = Gbm.load(folder / DEMAND_FOLDER)
         ranker = ClickRanker if config["ranker"] == "clicks" else Ranker

@@ -23,7 +23,7 @@ class GoalTable:
     """Every single goal of a job: which items count, and how much exposure is asked for."""
 
     frame: pd.DataFrame
-    """(G rows) group, value, kind (one of `LIMITS`), amount as it was asked.
+    """(G rows) group, value, kind (one of `LIMITS`), amount as it was asked, where (None unless items were narrowed).
 
     Groups of welfare stand below, of kind welfare; their amount is the place of their term.
     """
@@ -59,7 +59,10 @@ def expand_goals(goals: Sequence[Goal], items: pd.DataFrame, welfare: Sequence[W
                 "Check value and where."
             )
         kinds, amounts = zip(*(goals[n].limit for n in at), strict=True)
-        rows.append(pd.DataFrame({"group": goal.group, "value": values, "kind": kinds, "amount": amounts}))
+        rows.append(pd.DataFrame({
+            "group": goal.group, "value": values, "kind": kinds, "amount": amounts,
+            "where": pd.Series([goal.where or None] * len(at), dtype=object),
+        }))
         members.append(block)
         order.append(at)
     for n, term in enumerate(welfare):

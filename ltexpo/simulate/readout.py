@@ -10,6 +10,7 @@ import pandas as pd
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.metrics.intervals import Ratio
+from ltexpo.metrics.small_groups import merge_small
 from ltexpo.simulate.behaviour import World, totals
 from ltexpo.simulate.catalogue import Catalogue
 from ltexpo.simulate.certify import MOST_USERS, Population, certify
@@ -62,7 +63,10 @@ class Readout:
             for place in range(int(dealt.max()) + 1)
         ]
         self._catalogue, self._twins = catalogue, twins
-        self._segments = None if segments is None else segments.reindex(users)
+        self._segments: pd.DataFrame | None = None
+        self._merged: dict[str, list[str]] = {}
+        if segments is not None:
+            self._segments, self._merged = _merged(segments.reindex(users), dealt, settings.least_users)
         self._looks: dict[str, list[_Look]] = {}
         self._days: list[dict[str, Any]] = []
         self._last: dict[str, Floats] = {}
@@ -122,11 +126,17 @@ class Readout:
             "visits": {name: int(world.totals[:, 0].sum()) for name, world in worlds.items()},
             "impressions": {name: int(world.totals[:, 1].sum()) for name, world in worlds.items()},
             "sample_ratio": {"ok": ratio.ok, "p_value": ratio.p_value},
+            "least_users": settings.least_users, "merged_segments": self._merged,
         }
+        notes = [
+            f"Segments with fewer than {settings.least_users} users in an arm are merged: " + "; ".join(
+                f"{by}: {', '.join(held)}" for by, held in self._merged.items()
+            ) + "."
+        ] if self._merged else []
         items = pd.concat([self._items(name, world) for name, world in worlds.items()], ignore_index=True)
         return ExperimentResult(
             pd.concat(tables, ignore_index=True), pd.concat(looks, ignore_index=True), pd.DataFrame(self._days), items,
-            verdicts, facts, self._validity(worlds, shares) if settings.certify and self._twins else None,
+            verdicts, facts, self._validity(worlds, shares) if settings.certify and self._twins else None, notes,
         )
 
     @property
@@ -255,6 +265,18 @@ class Readout:
         table.insert(1, Columns.Item, self._catalogue.ids)
         table.insert(2, Columns.Tier, np.array(Tier.All, dtype=object)[self._catalogue.tier])
         return table
+
+
+def _merged(
+    segments: pd.DataFrame, dealt: npt.NDArray[np.int64], least: int
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """`segments` (one row per user) with small groups of each kind merged, and which these were."""
+    columns, told = {}, {}
+    for by in segments.columns:
+        columns[by], merged = merge_small(segments[by], least=least, within=dealt)
+        if merged:
+            told[str(by)] = [name for held in merged.values() for name in held]
+    return pd.DataFrame(columns, index=segments.index), told
 
 
 def _columns(frame: pd.DataFrame, pair: tuple[str, str]) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from ltexpo.config import Settings
 from ltexpo.errors import ConfigError
+from ltexpo.metrics.small_groups import LEAST_USERS
 from ltexpo.simulate.behaviour import BehaviourSettings
 from ltexpo.simulate.readings import METRICS
 
@@ -37,6 +38,8 @@ class ExperimentSettings(Settings):
     """What a recommender is retrained on: what its own arm was shown, or the log of all arms, as in most shops."""
     certify: int | None = Field(None, ge=100)
     """Runs in which the experiment's own tests are tried on its own users: A/A, coverage, peeking, power."""
+    least_users: int = Field(LEAST_USERS, ge=1)
+    """Segments with fewer users than this in an arm are merged with others of their kind, and it is said."""
     behaviour: BehaviourSettings = BehaviourSettings()
     """How users behave beside clicking."""
 

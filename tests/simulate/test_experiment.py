@@ -195,6 +195,29 @@ def test_unlike_or_unusable_arms_are_refused():
         run(lists("a", "b"), lists("a", "b"), shares={"control": 0.5, "boost": 0.5})
 
 
+def test_small_segments_are_merged_and_said():
+    lists_ = lists("a", "b"), lists("a", "c")
+    names = [f"u{number:05d}" for number in range(1_000)]
+    tenure = np.where(np.arange(1_000) < 990, "earlier", "new")
+    segments = pd.DataFrame({"tenure": tenure, "activity": ["low", "high"] * 500}, index=names)
+
+    def told(**settings) -> ExperimentResult:
+        chosen = ExperimentSettings(behaviour=ALIKE, days=5, before_days=0, **settings)
+        return Experiment(chosen).simulate(
+            *lists_, environment(), items=ITEMS, tiers=TIERS, segments=segments, rng=1
+        )
+
+    result = told()
+    found = result.effects.groupby("by")["segment"].unique()
+    assert list(found["tenure"]) == ["earlier + new"]
+    assert sorted(found["activity"]) == ["high", "low"]
+    assert result.facts["merged_segments"] == {"tenure": ["earlier", "new"]}
+    assert "fewer than 20 users in an arm are merged: tenure: earlier, new." in str(result)
+    apart = told(least_users=1)
+    assert set(apart.effects.loc[apart.effects["by"] == "tenure", "segment"]) == {"earlier", "new"}
+    assert apart.facts["merged_segments"] == {} and "merged" not in str(apart)
+
+
 def test_what_python_passes_wrongly_is_named_with_its_mend():
     with pytest.raises(ConfigError, match=r"primary: 'click per visit' is no .* Did you mean 'clicks per visit'"):
         ExperimentSettings(primary="click per visit")

@@ -42,8 +42,8 @@ def evaluate_policy(
     """
     settings = settings or OpeSettings()
     generator = np.random.default_rng(rng)
-    names = _names(settings.estimator, log.single)
     log, policy, left_out = _aligned(log, policy)
+    names = _names(settings.estimator, log.single)  # now, as a policy of one rank leaves single slots
     case = _Case(log, policy, settings, generator)
     if log.rewards.any():
         rows = tuple(case.row(name) for name in names)

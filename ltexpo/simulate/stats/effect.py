@@ -118,8 +118,8 @@ def compare(
         shared = other[other < n_control]
         if len(shared):
             raise TableError(
-                f"metric '{metric}': user '{users[shared[0]]}' is in both arms, and so are {len(np.unique(shared))} in "
-                "all. Give every user one arm and the ratios their users as clusters, or say paired=True for twins."
+                f"metric '{metric}': {len(np.unique(shared)):,} users are in both arms. "
+                "Give every user one arm and the ratios their users as clusters, or say paired=True for twins."
             )
     counts = (n_treatment, n_control)
     method = "delta method, paired users" if paired else "delta method"

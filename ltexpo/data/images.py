@@ -1,9 +1,11 @@
 """Items' image column → pictures, or a count of which are missing, unreadable or out of bounds."""
 
 import io
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,13 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from ltexpo.columns import Columns
-from ltexpo.errors import ColumnError, TableError
+from ltexpo.errors import ColumnError, TableError, shown
 
 MAX_PIXELS = 64_000_000
 """A picture that decodes to more pixels than this is refused as a decompression bomb."""
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "JPEG2000", "AVIF")
+"""Formats that hold pixels and nothing to be run: Pillow would hand PostScript to a program."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def load_image(value: object, root: Path | None) -> Image.Image:
     """
     source = io.BytesIO(value) if isinstance(value, bytes) else image_path(value, root)
     try:
-        with Image.open(source) as picture:
+        with _opened(source) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise TableError(f"unreadable: {picture.width}×{picture.height} pixels exceed {MAX_PIXELS}.")
             with suppress(Exception):  # a camera's broken notes do not make the picture unreadable
@@ -54,6 +59,20 @@ def load_image(value: object, root: Path | None) -> Image.Image:
     # Decoders of three dozen formats meet arbitrary bytes here; they fail in more ways than can be listed.
     except Exception as error:
         raise TableError(f"unreadable: {error}") from error
+
+
+def _opened(source: io.BytesIO | Path) -> Image.Image:
+    with warnings.catch_warnings():
+        # Pillow warns of some bombs only, and before their size is checked here
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(source, formats=_formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow knows."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
@@ -71,10 +90,14 @@ def image_path(value: object, root: Path | None) -> Path:
     if not isinstance(value, str):
         raise ColumnError(f"items: 'image' holds {value!r}, expected a relative path or bytes.")
     base = (root or Path()).resolve()
-    path = (base / value).resolve()
+    try:
+        path = (base / value).resolve()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a zero byte, or links in a circle
+        raise TableError(f"missing: {shown(value)} names no file ({type(error).__name__}).") from error
     if not path.is_relative_to(base):
         raise TableError(f"outside: '{value}' leaves the catalogue's folder. Give paths relative to it.")
-    if not path.is_file():
+    if not there:
         raise TableError(f"missing: no file {path}.")
     return path
 

@@ -265,7 +265,7 @@ def test_two_weights_in_one_request_are_refused(rows: list[int], size: int, monk
     lists = pd.DataFrame({
         "request_id": ["a", "a", "b", "b"], "item_id": ["i00", "i01"] * 2, "score": 0.1, "weight": [1.0, 1.0, 2.0, 3.0],
     }).iloc[rows]
-    with pytest.raises(TableError, match=r"'weight' of request_id 'b' is [23] in one row and [23] in another"):
+    with pytest.raises(TableError, match=r"'weight' is [23] in one row of a request_id and [23] in another"):
         rerank(lists, ITEMS, RerankSettings(k=1, goals=()))
     with pytest.raises(TableError, match="'weight' is 0 in every request"):
         rerank(lists.assign(weight=0.0), ITEMS, RerankSettings(k=1, goals=()))

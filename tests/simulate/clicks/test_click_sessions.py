@@ -64,7 +64,7 @@ def test_queries_and_surfaces_tell_keys_apart() -> None:
     made = Sessions.of(log, surface="page")
     assert made.surfaces == ("home", "mail") and made.surface.tolist() == [0, 1]
     assert made.facts()["keys are"] == "page × query × item_id"
-    with pytest.raises(TableError, match="request 'r1' has two values of 'page'"):
+    with pytest.raises(TableError, match="its request has two values of 'page'"):
         Sessions.of(log.assign(page=["home", "mail", "home", "home"]), surface="page")
     with pytest.raises(ColumnError, match="'page' has 1 gaps"):
         Sessions.of(log.assign(page=["home", None, "home", "home"]), surface="page")

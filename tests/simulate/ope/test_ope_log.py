@@ -94,7 +94,7 @@ def test_context_comes_from_events_or_users():
 
 BAD = [
     ([("u1", 1, "a", None, "impression"), ("u2", 1, "a", 0.5, "impression"), ("u3", 1, "a", None, "impression")],
-     "'propensity' is missing in 2 of 3 impressions, first in request 'u1' at rank 1.*propensities: estimated"),
+     "'propensity' is missing in 2 of 3 impressions, first in row .*, at rank 1.*propensities: estimated"),
     ([("u1", 1, "a", 0.0, "impression"), ("u2", 1, "a", 0.5, "impression")], "'propensity' row 0 is 0.0"),
     ([("u1", 1, "a", 0.5, "impression"), ("u2", 1, "a", 1.5, "impression")], "'propensity' row 1 is 1.5"),
 ]
@@ -109,7 +109,7 @@ def test_bad_propensities_are_counted_and_the_first_is_named(rows: list[tuple[ob
 def test_propensities_are_checked_without_the_contract_too():
     frame = events(LISTS)
     frame.loc[0, "propensity"] = 0.0
-    with pytest.raises(ColumnError, match="0 or less in 1 of 5 impressions, first in request 'u1' at rank 1"):
+    with pytest.raises(ColumnError, match="0 or less in 1 of 5 impressions, first in row .*, at rank 1"):
         read_log(Dataset(ITEMS, frame))
     with pytest.raises(ColumnError, match="lacks 'propensity'"):
         read_log(Dataset(ITEMS, frame.drop(columns="propensity")))

@@ -54,8 +54,8 @@ class _Requests:
             if len(other):
                 at = other[0]
                 raise TableError(
-                    f"candidates row {at}: request '{ids.ids[row[at]]}' has the {name} '{values[at]}', and "
-                    f"'{values[first][row[at]]}' before ({len(other):,} such rows). Give a request one {name}."
+                    f"candidates row {at}: its request has another {name} in an earlier row ({len(other):,} such "
+                    f"rows). Give a request one {name}."
                 )
         return cls(row, pd.Index(user[first]), query[first])
 

@@ -31,6 +31,10 @@ class Environment(Protocol):
     def purchase_given_click(self, user_ids: Iterable[str], item_ids: Iterable[str]) -> Floats:
         """(n,) P(purchase | click) of each pair."""
 
+    def satisfaction(self, user_ids: Iterable[str], item_ids: Iterable[str]) -> Floats:
+        """(n,) P(satisfied | click), which ends the reading of a list; asked only where `clicks` are of the dynamic
+        Bayesian network."""
+
     def describe(self) -> dict[str, Any]:
         """What it is, and how well it is known to fit, for the report."""
 
@@ -58,6 +62,10 @@ class KnownEnvironment:
         """(n,) as the shop was made."""
         return self.truth.purchase_given_click(user_ids, item_ids)
 
+    def satisfaction(self, user_ids: Iterable[str], item_ids: Iterable[str]) -> Floats:
+        """Not asked of position-based clicks; who buys is satisfied."""
+        return self.purchase_given_click(user_ids, item_ids)
+
     def describe(self) -> dict[str, Any]:
         """Known, so without error."""
         return {"environment": "known", "click_model": "position-based",
@@ -75,4 +83,4 @@ def check_environment(given: object) -> None:
                           "KnownEnvironment, a FittedEnvironment, or an object with these.")
 
 
-_PARTS = ("examination", "clicks", "attraction", "purchase_given_click", "describe")
+_PARTS = ("examination", "clicks", "attraction", "purchase_given_click", "satisfaction", "describe")

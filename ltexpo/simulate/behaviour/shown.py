@@ -10,6 +10,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.schema import RANKINGS, check_table
 from ltexpo.errors import TableError
 from ltexpo.simulate.catalogue import Catalogue
+from ltexpo.simulate.clicks.draw import DBN
 from ltexpo.simulate.environment import Environment
 
 
@@ -27,6 +28,8 @@ class ShownLists:
     """(R, K) P(click | examined) by somebody who is not tired of the item."""
     purchase: npt.NDArray[np.float32]
     """(R, K) P(purchase | click)."""
+    satisfaction: npt.NDArray[np.float32]
+    """(R, K) P(satisfied | click): of the dynamic Bayesian network, the others do not read it."""
     owner: npt.NDArray[np.int64]
     """(R,) the user of each list."""
 
@@ -78,10 +81,14 @@ class ShownLists:
         item[lists, rank] = codes
         attraction[lists, rank] = environment.attraction(people, things)
         purchase[lists, rank] = environment.purchase_given_click(people, things)
+        satisfaction = purchase
+        if environment.clicks.kind == DBN:
+            satisfaction = np.zeros(item.shape, dtype=np.float32)
+            satisfaction[lists, rank] = environment.satisfaction(people, things)
         if saturation:
             attraction *= (1 - saturation) ** _same_above(item, catalogue.category)
         first = np.searchsorted(owner, np.arange(len(users) + 1))
-        return cls(first, slots, item, attraction, purchase, owner)
+        return cls(first, slots, item, attraction, purchase, satisfaction, owner)
 
 
 def _same_above(item: npt.NDArray[np.int32], category: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

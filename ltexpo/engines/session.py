@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,8 @@ def partitions(settings: EngineSettings, session: "SparkSession") -> int:
 def _start(settings: EngineSettings, room: Path, memory: float | None) -> "SparkSession":
     from pyspark.sql import SparkSession
 
+    # said by every call; nothing here makes pandas frames through PySpark
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     # workers run what this process runs, unless the cluster says where its Python is
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("ltexpo")

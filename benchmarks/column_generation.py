@@ -10,8 +10,7 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Problem, empty_slots
 
 
 @dataclass(frozen=True)

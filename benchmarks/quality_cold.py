@@ -141,8 +141,7 @@ def _one_shop(
 
 
 def _tau(model: Model, tier: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
-    spread = model.ranker_.spread_  # type: ignore[union-attr]
-    return np.array([spread.tiers.get(name, spread.tau) for name in tier])
+    return model.ranker_.spread_.tau_of(tier)  # type: ignore[union-attr]
 
 
 def _scored(model: Model, dataset: Dataset, content: Vectors, pairs: pd.DataFrame) -> pd.DataFrame:

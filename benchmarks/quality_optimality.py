@@ -29,8 +29,8 @@ import numpy as np
 
 from ltexpo.rerank.exact import solve_exact, solve_integral
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
-from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem, empty_slots
+from ltexpo.rerank.rounding import count_clicks
 from ltexpo.rerank.solve import Solution, solve
 
 SLACK = 1e-6

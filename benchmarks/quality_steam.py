@@ -33,8 +33,7 @@ from scipy.sparse import load_npz
 from ltexpo.rerank.exact import solve_exact
 from ltexpo.rerank.kernels import choose
 from ltexpo.rerank.peers import PEERS, Market
-from ltexpo.rerank.problem import Goals, Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Goals, Problem, empty_slots
 from ltexpo.rerank.solve import Solution, solve
 
 K = 10

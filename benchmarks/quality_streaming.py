@@ -17,8 +17,8 @@ from speed_rerank import make_instance
 
 from ltexpo.rerank.controller import Controller, DualController, PidController, StreamResult, run_stream
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Problem
-from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.problem import Problem, empty_slots
+from ltexpo.rerank.rounding import count_clicks
 from ltexpo.rerank.solve import solve
 
 Rows = npt.NDArray[np.int64]

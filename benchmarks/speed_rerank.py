@@ -23,8 +23,7 @@ from numba import njit, prange
 from ltexpo.rerank.anneal import uniform
 from ltexpo.rerank.evaluate import Evaluator
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Goals, Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Goals, Problem, empty_slots
 from ltexpo.rerank.solve import solve
 
 

@@ -16,11 +16,12 @@ from rich.logging import RichHandler
 
 from ltexpo import __version__
 from ltexpo.config import Settings, documented_yaml, read_settings
-from ltexpo.errors import LtexpoError
+from ltexpo.errors import outcome
 from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
 from ltexpo.jobs.examining import ExamineJob, run_examine
+from ltexpo.jobs.exporting import ExportJob, run_export
 from ltexpo.jobs.frontier import FrontierJob, run_frontier
 from ltexpo.jobs.graphing import GraphJob, run_graph
 from ltexpo.jobs.importing import DescribeJob, ImportJob, run_describe, run_import
@@ -56,6 +57,7 @@ JOBS: dict[str, type[Settings]] = {
     "simulate": SimulateJob,
     "ope": OpeJob,
     "monitor": MonitorJob,
+    "export": ExportJob,
     "report": ReportJob,
 }
 Verb = StrEnum("Verb", {name.upper(): name for name in JOBS})  # type: ignore[misc]
@@ -68,6 +70,9 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every step; 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Dataset folder with items.parquet, events.parquet.")]
 K = Annotated[int | None, typer.Option("--k", help="Length of the lists.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="Where it runs: local, or spark.")]
+Master = Annotated[str | None, typer.Option("--master", help="spark: e.g. local[4] or spark://HOST:7077.")]
+Partitions = Annotated[int | None, typer.Option("--partitions", help="spark: parts that the data is cut into.")]
 
 
 @app.callback()
@@ -133,11 +138,13 @@ def encode(
     train: Annotated[
         bool | None, typer.Option("--train", help="Train a small pair of encoders on this catalogue and use it.")
     ] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Turn titles and pictures into vectors: text, image, title (.safetensors), items.parquet, encode.json."""
     job = read_settings(EncodeJob, config, {
         "data": data, "out": out, "text": text, "image": image, "pretrained": pretrained, "train": train, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_encode(job))
 
@@ -186,12 +193,15 @@ def recommend(
     model: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo train' wrote.")] = None,
     vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
+    candidates: Annotated[Path | None, typer.Option(help="With a model: lists made elsewhere, to be scored.")] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Score candidates for every user: candidates.parquet."""
+    """Score candidates for every user, or those given: candidates.parquet."""
     job = read_settings(RecommendJob, config, {
         "data": data, "out": out, "k": k, "until": until, "model": model, "vectors": vectors, "edges": edges,
-        "seed": seed,
+        "candidates": candidates, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_recommend(job))
 
@@ -212,12 +222,18 @@ def rerank(
     exact: Annotated[
         bool | None, typer.Option("--exact", help="Check a small job against the linear program's optimum.")
     ] = None,
+    memory_limit: Annotated[
+        float | None, typer.Option(help="GB that candidates may take in memory; more lie in files beside the output.")
+    ] = None,
+    engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Meet exposure goals at the least cost in clicks: lists, prices and a certificate."""
     job = read_settings(RerankJob, config, {
         "data": data, "candidates": candidates, "out": out, "k": k, "goals": _tail_goal(tail_share),
-        "until": until, "prices": prices, "elastic": elastic, "exact": exact, "seed": seed,
+        "until": until, "prices": prices, "elastic": elastic, "exact": exact,
+        "memory_limit": memory_limit, "seed": seed,
+        "engine": engine, "master": master, "partitions": partitions,
     })
     _say(run_rerank(job))
 
@@ -293,7 +309,10 @@ def examine(
 def simulate(
     data: Data = None,
     control: Annotated[Path | None, typer.Option(help="Parquet of the control's lists.")] = None,
-    treatment: Annotated[Path | None, typer.Option(help="Parquet of the treatment's lists.")] = None,
+    treatment: Annotated[
+        list[str] | None,
+        typer.Option(help="Parquet of the treatment's lists; several arms by name: --treatment NAME=FILE for each."),
+    ] = None,
     out: Out = None,
     days: Annotated[int | None, typer.Option(help="Length of the test.")] = None,
     certify: Annotated[
@@ -301,9 +320,10 @@ def simulate(
     ] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
-    """Simulate an A/B test of two sets of lists: what they do, what a test would say, and a verdict."""
+    """Simulate an A/B test of lists, one or several treatments against a control: what each does, what a test would
+    say, and a verdict."""
     job = read_settings(SimulateJob, config, {
-        "data": data, "control": control, "treatment": treatment, "out": out, "days": days,
+        "data": data, "control": control, "treatment": treatment or None, "out": out, "days": days,
         "certify": 1_000 if certify else None, "seed": seed,
     })
     _say(run_simulate(job))
@@ -346,6 +366,26 @@ def monitor(
         "data": data, "rankings": rankings, "day": day, "history": history, "out": out, "seed": seed,
     })
     _say(run_monitor(job))
+
+
+@app.command()
+def export(
+    data: Data = None,
+    rankings: Annotated[Path | None, typer.Option(help="Folder that 'ltexpo rerank' wrote.")] = None,
+    out: Out = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="function_score or rank_feature (Elasticsearch, OpenSearch), redis, csv, parquet "
+                                      "or jsonl; may be given several times."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Look lists up by request or by user.")] = None,
+    config: Config = None, seed: Seed = None, verbose: Verbose = False,
+) -> None:
+    """Write what search engines and lookups load: boosts, lists by key, and export.json, which says how."""
+    job = read_settings(ExportJob, config, {
+        "data": data, "rankings": rankings, "out": out, "formats": tuple(format_) if format_ else None, "key": key,
+    })
+    _say(run_export(job))
 
 
 @app.command()
@@ -392,16 +432,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.TyperException as error:
         # A usage error words itself best through the method that adds the option's name and near misses.
         code = _refuse(str(getattr(error, "format_message", error.__str__)()), 2)
-    except LtexpoError as error:
+    except (Exception, KeyboardInterrupt) as error:
         if verbose:
             traceback.print_exc()
-        code = _refuse(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        code = _refuse("stopped.", 130)
-    except Exception as error:
-        if verbose:
-            traceback.print_exc()
-        code = _refuse(f"{type(error).__name__}: {error} (this is a fault of ltexpo; -v shows where)", 1)
+        code = _refuse(*outcome(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -409,9 +443,22 @@ def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+LONGEST = 1_000
+"""Characters of a refusal; a value of a table can be of any length."""
+
+
 def _refuse(message: str, code: int) -> int:
-    typer.echo("ltexpo: " + " ".join(message.split()), err=True)
+    line = _plain(" ".join(message.split()))
+    if len(line) > LONGEST:
+        half = LONGEST // 2
+        line = f"{line[:half]} … {line[-half:]}"
+    typer.echo(f"ltexpo: {line}", err=True)
     return code
+
+
+def _plain(text: str) -> str:
+    """`text` without what would steer a terminal: a title or an id may hold any character."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def _stderr() -> Any:
@@ -425,7 +472,7 @@ def _tail_goal(share: float | None) -> list[dict[str, Any]] | None:
 
 
 def _say(result: object) -> None:
-    typer.echo(str(result))
+    typer.echo(_plain(str(result)))
 
 
 def _say_facts(facts: dict[str, Any]) -> None:

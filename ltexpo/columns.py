@@ -38,6 +38,9 @@ class Columns:
     Interactions: Final = "interactions"
     Tier: Final = "tier"
 
+    Personal: Final = frozenset({"user_id", "request_id"})
+    """Ids of people, and of requests, which often are these. Refusals and logs name a row and never such an id."""
+
 
 class EventKind:
     """Values of the ``event`` column."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ltexpo.errors import ConfigError
+from ltexpo.errors import ConfigError, shown
+from ltexpo.plain_yaml import read_yaml
 
 
 class Settings(BaseModel):
@@ -24,21 +25,6 @@ MOST_BYTES = 10_000_000
 """YAML is read at about 500 kB/s into a hundred times its size in memory."""
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-    from yaml import SafeLoader as _SafeLoader
-else:  # libyaml's parser, where PyYAML was built with it, is several times as fast
-    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _OnceLoader(_SafeLoader):
-    """The safe loader, which lets a key stand only once: PyYAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands there twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
 
 
 def read_settings(model: type[S], path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> S:
@@ -56,7 +42,7 @@ def read_settings(model: type[S], path: Path | None = None, overrides: Mapping[s
                     f"{path}: holds {size:,} bytes of settings, more than {MOST_BYTES:,}. "
                     "Give many goals as a Parquet table: goals_file."
                 )
-            loaded = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)
+            loaded = read_yaml(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"{path}: cannot read the settings ({error.strerror}). Check --config.") from error
         except UnicodeDecodeError as error:
@@ -78,6 +64,8 @@ def check_settings(model: type[S], values: Mapping[str, Any], source: str) -> S:
     """`values` as a checked `model`; a `ConfigError` shows the first problem and counts the rest."""
     try:
         return model.model_validate(values)
+    except ConfigError as error:  # a setting that says its own mend
+        raise ConfigError(f"{source}: {error}") from error
     except ValidationError as error:
         # A misspelt name also makes the right one missing: the misspelling says more.
         problems = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
@@ -98,12 +86,14 @@ def _told(problem: "ErrorDetails", model: type[Settings], values: Mapping[str, A
         option = f" or as --{field.replace('_', '-')}" if len(place) == 1 else ""
         return f"'{field}' is missing. Give it in the YAML{option}."
     # a whole block says nothing that its message does not
-    arrived = "" if isinstance(problem["input"], Mapping | Settings) else f" is {problem['input']!r}"
+    arrived = "" if isinstance(problem["input"], Mapping | Settings) else f" is {shown(problem['input'])}"
     if kind in ("model_type", "model_attributes_type"):
         known = list(_block(model, place).model_fields)
         return f"'{field}'{arrived}: expected a block of 'name: value' lines. Known: {', '.join(known)}."
     message = "expected a list" if kind in ("tuple_type", "list_type") else problem["msg"]
-    return f"'{field}'{arrived}: {message.removeprefix('Value error, ').replace('Input should be', 'expected')}."
+    message = message.removeprefix("Value error, ").replace("Input should be", "expected")
+    # What is wrong between several settings names them itself.
+    return f"'{field}'{arrived}: {message}." if place else f"{message}."
 
 
 def _place(problem: "ErrorDetails", values: Any) -> list[str | int]:

@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from rich.console import Console
 from rich.progress import Progress
@@ -12,6 +12,8 @@ from rich.progress import Progress
 log = logging.getLogger("ltexpo")
 _console = Console(stderr=True)
 T = TypeVar("T")
+Watch: TypeAlias = Callable[[str, int, float], None]
+"""Is told the figures of a training as it goes: the figure's name, the step, its value."""
 
 
 def track(work: Iterable[T], what: str, *, total: int) -> Iterator[T]:

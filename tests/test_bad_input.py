@@ -129,7 +129,7 @@ CASES: list[tuple[str, Spoil, str, str]] = [
     # simulation
     ("a simulation on what the ranker may have seen", nothing, SIMULATE, "fit.since is missing"),
     ("known preferences of nobody knows whom", config("environment: known"), SIMULATE + " --config job.yaml", "holds no truth/ folder"),
-    ("a metric that there is not", config("primary: joy"), SIMULATE + " --config job.yaml", "fit.since is missing"),
+    ("a metric that there is not", config("primary: joy"), SIMULATE + " --config job.yaml", "primary: 'joy' is no metric"),
     # settings
     ("an unknown setting", config("gaols: []"), GOALS + " --config job.yaml", "unknown setting 'gaols'"),
     ("a setting of the wrong type", config("k: much"), GOALS + " --config job.yaml", "'k' is 'much'"),

@@ -10,13 +10,13 @@ import pytest
 import ltexpo
 
 ROOT = Path(ltexpo.__file__).parent
-FOUNDATION = ("columns", "errors", "config", "progress", "sparse", "metrics")
+FOUNDATION = ("columns", "errors", "plain_yaml", "config", "progress", "sparse", "metrics")
 LINE = (
-    "data", "encoders", "graph", "fusion", "ranking", "rerank", "simulate", "monitor", "report", "engines", "jobs",
-    "cli",
+    "data", "encoders", "graph", "fusion", "ranking", "rerank", "exports", "simulate", "monitor", "report", "tracking",
+    "engines", "jobs", "cli",
 )
-LIGHT = ("data", "metrics", "rerank", "simulate", "monitor")
-HEAVY = ("torch", "transformers", "open_clip", "torch_geometric", "lightgbm", "pyspark")
+LIGHT = ("data", "metrics", "rerank", "exports", "simulate", "monitor", "tracking")
+HEAVY = ("torch", "transformers", "open_clip", "torch_geometric", "lightgbm", "pyspark", "mlflow", "tensorboard")
 
 
 def room(path: Path) -> str:

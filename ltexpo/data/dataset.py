@@ -10,7 +10,7 @@ import pandas as pd
 from ltexpo.columns import Columns
 from ltexpo.data.images import ImageReport, check_images
 from ltexpo.data.schema import EVENTS, ITEMS, USERS, Checked, check_table, read_table, require_known_ids
-from ltexpo.data.tables import output_folder, read_json, write_frame, write_json
+from ltexpo.data.tables import last_snapshot, output_folder, read_json, write_frame, write_json
 from ltexpo.data.tail import TailSpec, tier_summary
 from ltexpo.errors import TableError
 
@@ -48,17 +48,21 @@ class Dataset:
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
-        """Read and check what `save` or a user wrote into `folder`; raises `TableError` or `ColumnError`."""
+        """Read and check what `save` or a user wrote into `folder`; raises `TableError` or `ColumnError`.
+
+        A table is a Parquet file, or a folder of parts or of hive partitions, named with or without its suffix. Of
+        items and users in folders by date (`items/date=2020-09-19/`) the last day's are read, of events all.
+        """
         folder = Path(folder)
         if not folder.is_dir():
             raise TableError(f"{folder}: no such folder. Give one that holds {ITEMS_FILE} ('ltexpo import' makes it).")
-        if not (folder / ITEMS_FILE).exists():
+        items, events, users = (table_place(folder, file) for file in (ITEMS_FILE, EVENTS_FILE, USERS_FILE))
+        if items is None:
             raise TableError(f"{folder}: holds no {ITEMS_FILE}. Run 'ltexpo import' first.")
-        events, users = folder / EVENTS_FILE, folder / USERS_FILE
         return cls._join(
-            read_table(folder / ITEMS_FILE, ITEMS),
-            read_table(events, EVENTS) if events.exists() else None,
-            read_table(users, USERS) if users.exists() else None,
+            read_table(items, ITEMS),
+            None if events is None else read_table(events, EVENTS),
+            None if users is None else read_table(users, USERS),
             folder,
         )
 
@@ -114,6 +118,19 @@ class Dataset:
         if self.users is not None:
             write_frame(self.users, folder / USERS_FILE)
         write_json(describe(self, source=source, left_out=left_out), folder / DATASET_FILE)
+
+
+def table_place(folder: Path, file: str) -> Path | None:
+    """The file or folder of a table in `folder`, its name with or without the suffix; None: there is none.
+
+    Of items and users in folders by date it is the last one.
+    """
+    found = [place for place in (folder / file, folder / file.removesuffix(".parquet")) if place.exists()]
+    if len(found) > 1:
+        raise TableError(f"{folder}: holds both {file} and {found[1].name}/. Keep one.")
+    if not found:
+        return None
+    return found[0] if file == EVENTS_FILE else last_snapshot(found[0])
 
 
 def _repeats(events: pd.DataFrame) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.tables import read_frame
-from ltexpo.errors import ColumnError, TableError
+from ltexpo.errors import ColumnError, TableError, shown
 
 Kind = Literal["id", "text", "number", "boost", "rank", "time", "event", "flag"]
 
@@ -104,6 +104,21 @@ CANDIDATES = Contract(
     mend="Run 'ltexpo recommend' first, or name your ranker's columns so.",
     nullable=frozenset({Columns.Query, Columns.Timestamp}),
 )
+GIVEN = Contract(
+    name="candidates",
+    required={Columns.Request: "id", Columns.Item: "id"},
+    optional={
+        Columns.User: "id",
+        Columns.Query: "text",
+        Columns.Rank: "rank",
+        Columns.Weight: "number",
+        Columns.Timestamp: "time",
+    },
+    key=(Columns.Request, Columns.Item),
+    mend="Name your engine's columns so.",
+    nullable=frozenset({Columns.Query, Columns.Timestamp}),
+)
+"""Candidates that are yet to be scored."""
 RANKINGS = Contract(
     name="rankings",
     required={Columns.Request: "id", Columns.Rank: "rank", Columns.Item: "id"},
@@ -179,15 +194,17 @@ def column_error(
 ) -> ColumnError:
     """The refusal of `count` values of a column, the first of which is `value` in `row`."""
     rows = f" ({count} such rows)" if count > 1 else ""
-    return ColumnError(f"{where}: '{column}' row {row} is {_shown(value)}, {what}{rows}. {mend}.")
+    held = what if column in Columns.Personal else f"{shown(value)}, {what}"
+    return ColumnError(f"{where}: '{column}' row {row} is {held}{rows}. {mend}.")
 
 
 def wrong_type(values: pd.Series, column: str, wanted: str, *, where: str) -> ColumnError:
     """The refusal of a column that does not hold what is `wanted`."""
-    return ColumnError(
-        f"{where}: '{column}' holds {values.dtype} values such as {_shown(values.dropna().iloc[0])}, "
-        f"expected {wanted}. Convert the column."
-    )
+    held = values.dropna()
+    such = f"{values.dtype} values" if len(held) else "nothing"
+    if len(held) and column not in Columns.Personal:
+        such += f" such as {shown(held.iloc[0])}"
+    return ColumnError(f"{where}: '{column}' holds {such}, expected {wanted}. Convert the column.")
 
 
 def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: str, right_name: str) -> None:
@@ -202,10 +219,14 @@ def require_known_ids(left: Checked, right: Checked, column: str, *, left_name: 
     unknown = ~left.frame[column].isin(right.frame[column])
     if unknown.any():
         row = int(np.flatnonzero(unknown)[0])
+        which = f"its {column}" if column in Columns.Personal else f"{column} '{left.frame[column].iloc[row]}'"
         raise TableError(
-            f"{left_name} row {row}: {column} '{left.frame[column].iloc[row]}' is not in {right_name} "
+            f"{left_name} row {row}: {which} is not in {right_name} "
             f"({int(unknown.sum())} such rows). Add it to {right_name} or leave those rows out."
         )
+
+
+_LAST_RANK = 2**31 - 1
 
 
 class _Check:
@@ -282,8 +303,10 @@ class _Check:
 
     def _rank(self, values: pd.Series) -> pd.Series:
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            if values.isna().all():
+                return pd.Series(pd.array([None] * len(values), dtype="Int32"))
             raise self.wrong_type(values, "whole numbers from 1")
-        bad = values.notna() & ((values < 1) | (values % 1 != 0))
+        bad = values.notna() & ((values < 1) | (values % 1 != 0) | (values > _LAST_RANK))
         if bad.any():
             raise self.refuse(values, bad, "not a rank", "Ranks are whole numbers from 1")
         return values.astype("Int32" if values.isna().any() else "int32")
@@ -337,10 +360,6 @@ class _Check:
         return times.astype("datetime64[us, UTC]")
 
 
-def _shown(value: object) -> str:
-    return repr(value.item() if isinstance(value, np.generic) else value)
-
-
 _STRING = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype("pyarrow")
 
 
@@ -348,9 +367,13 @@ def _refuse_repeats(frame: pd.DataFrame, key: list[str], where: str) -> None:
     repeated = frame.duplicated(key)
     if repeated.any():
         row = int(np.flatnonzero(repeated.to_numpy())[0])
-        shown = ", ".join(f"{column} '{frame[column].iloc[row]}'" for column in key)
+        first = int(np.flatnonzero((frame[key] == frame[key].iloc[row]).all(axis=1).to_numpy())[0])
+        which = ", ".join(
+            f"the {column} of row {first}" if column in Columns.Personal else f"{column} '{frame[column].iloc[row]}'"
+            for column in key
+        )
         raise TableError(
-            f"{where} row {row}: {shown} stands there twice ({int(repeated.sum())} repeated rows). Keep one of each."
+            f"{where} row {row}: {which} stands there twice ({int(repeated.sum())} repeated rows). Keep one of each."
         )
 
 
@@ -360,10 +383,10 @@ def _refuse_rank_holes(frame: pd.DataFrame, where: str) -> None:
     summary = pd.DataFrame({"last": ranks.max(), "count": ranks.size(), "distinct": ranks.nunique()})
     bad = summary[(summary["last"] != summary["count"]) | (summary["distinct"] != summary["count"])]
     if len(bad):
-        request = bad.index[0]
-        held = sorted(frame.loc[frame[Columns.Request] == request, Columns.Rank])
-        shown = ", ".join(map(str, held[:6])) + (", …" if len(held) > 6 else "")
+        own = frame[Columns.Request] == bad.index[0]
+        held = sorted(frame.loc[own, Columns.Rank])
+        listed = ", ".join(map(str, held[:6])) + (", …" if len(held) > 6 else "")
         raise TableError(
-            f"{where}: request '{request}' has ranks {shown}, expected 1 to {len(held)} without holes or repeats "
-            f"({len(bad)} such requests). Number each list again."
+            f"{where}: the request of row {int(np.flatnonzero(own)[0])} has ranks {listed}, expected 1 to {len(held)} "
+            f"without holes or repeats ({len(bad)} such requests). Number each list again."
         )

@@ -1,11 +1,15 @@
 """Files ↔ pandas frames: reading Parquet, CSV and JSON lines, and writing so that no reader ever sees half a file."""
 
+import ctypes
+import datetime as dt
+import glob
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +18,119 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from ltexpo.errors import ColumnError, OutputError, TableError
+from ltexpo.data.scratch import scratch
+from ltexpo.errors import FAILING, ColumnError, OutputError, StorageError, TableError, shown
+
+log = logging.getLogger("ltexpo")
 
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
-    """The Parquet file at `path` (or a folder of Parquet parts) as a frame; a `TableError` says why not."""
+    """The Parquet file at `path`, or the folder of parts, hive-partitioned or not, as a frame; or a `TableError`.
+
+    Parts come by name. A column that only some of them have is missing in the rows of the others, which is said.
+    """
+    if Path(path).is_dir():
+        return _read_parts(Path(path), columns)
     names = _schema(path).names
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
         raise ColumnError(f"{path}: has two columns named '{doubled}'. Rename one.")
     with _readable(path):
-        table: pa.Table = pq.read_table(path, columns=columns)
-    frame: pd.DataFrame = table.to_pandas()
+        table: pa.Table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+    return _to_frame(table, path)
+
+
+def _to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        refuse_broken_text(column, name, path)
+    frame: pd.DataFrame
+    try:
+        frame = table.to_pandas()
+    # What a writer noted of its pandas types need not fit its columns, and can be any text: many ways to fail.
+    except Exception as error:
+        log.warning("%s: its notes for pandas are not usable (%s), the columns are read as they are.", path,
+                    type(error).__name__)
+        with _readable(path):
+            frame = table.to_pandas(ignore_metadata=True)
     return frame
+
+
+def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
+    found = _open_parts(path)
+    with _refusing(str(path)):
+        table: pa.Table = found.to_table(
+            columns=columns, fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+        )
+    return _to_frame(table, path)
+
+
+def _open_parts(path: Path) -> ds.Dataset:
+    """The parts of the folder `path` with the columns of all of them, those of hive folders last."""
+    parts = _parts(path)
+    schemas = []
+    for part in parts:
+        with _readable(part):
+            schemas.append(pq.read_schema(part))
+        names = schemas[-1].names
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise ColumnError(f"{part}: has two columns named '{doubled}'. Rename one.")
+    try:
+        merged = pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TableError(
+            f"{path}: its parts differ in type ({str(error).splitlines()[0]}). Write all parts alike."
+        ) from error
+    for name in merged.names:
+        held = sum(name in schema.names for schema in schemas)
+        if held < len(parts):
+            log.warning("%s: '%s' is in %d of %d parts only; it is missing in the rows of the others.", path, name,
+                        held, len(parts))
+    with _refusing(str(path)):
+        found: ds.Dataset = ds.dataset(
+            [str(part) for part in parts], format="parquet", partitioning=ds.partitioning(flavor="hive"),
+            partition_base_dir=str(path),
+        )
+        folders = [field for field in found.schema if all(field.name not in schema.names for schema in schemas)]
+        whole: ds.Dataset = found.replace_schema(pa.schema([*merged, *folders], metadata=merged.metadata))
+    return whole
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns that `read_frame` gives."""
+    names: list[str] = (_open_parts(path).schema if Path(path).is_dir() else _schema(path)).names
+    return names
+
+
+def last_snapshot(path: Path) -> Path:
+    """Of a folder with nothing but folders KEY=DATE, each the whole table as of that day, the last; else `path`."""
+    if not path.is_dir():
+        return path
+    days = {}
+    for inner in path.iterdir():
+        key, _, value = inner.name.partition("=")
+        if key.startswith((".", "_")):
+            continue
+        try:
+            days[dt.date.fromisoformat(value)] = inner
+        except ValueError:
+            return path
+    if len({inner.name.partition("=")[0] for inner in days.values()}) != 1:
+        return path
+    last = days[max(days)]
+    if len(days) > 1:
+        log.info("%s: the last of %d days is taken, %s", path, len(days), last.name)
+    return last
+
+
+def refuse_broken_text(column: pa.ChunkedArray | pa.Array, name: str, path: Path | str) -> None:
+    """Raise `ColumnError` when texts of `column` are not UTF-8, which no reader of Parquet checks by itself."""
+    if pa.types.is_primitive(column.type):
+        return
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ColumnError(f"{path}: '{name}' holds what is not UTF-8 text. Write it again.") from error
 
 
 def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str] = ()) -> ds.Dataset:
@@ -55,7 +159,7 @@ def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str
     try:
         merged = pa.unify_schemas(kept, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise TableError(f"{path}: its parts differ in type ({reason}). Write all parts alike.") from error
     folders = pa.schema([field for field in found.schema if field.name not in schemas[0].names])
     whole: ds.Dataset = found.replace_schema(pa.schema([*merged, *(f for f in folders if f.name in columns)]))
@@ -65,25 +169,38 @@ def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str
 def read_batches(dataset: ds.Dataset, columns: Sequence[str], *, rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of `dataset` in order, `rows` or fewer at a time; a `TableError` says why not."""
     name = os.path.commonpath(dataset.files) if isinstance(dataset, ds.FileSystemDataset) else "the dataset"
-    scan = dataset.scanner(columns=list(columns), batch_size=rows, batch_readahead=2, fragment_readahead=1)
+    scan = dataset.scanner(
+        columns=list(columns), batch_size=rows, batch_readahead=2, fragment_readahead=1,
+        fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True),
+    )
     batches = scan.to_batches()
     while True:
         with _refusing(name):
             batch = next(batches, None)
         if batch is None:
             return
+        for column, values in zip(batch.schema.names, batch.columns, strict=True):
+            # a dictionary's codes are Arrow's own, its texts are the file's
+            refuse_broken_text(values.dictionary if pa.types.is_dictionary(values.type) else values, column, name)
         if batch.num_rows:
             yield batch
 
 
 TRAINED_UNTIL = "trained_until"
 """Metadata of candidates and rankings: no event from this moment on was seen in training."""
+MADE_BY, BY_MODEL, BY_BLEND = "made_by", "model", "blend"
+"""Metadata of the same: who scored them, a trained model or the blend of baselines."""
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """What `write_frame` noted beside the columns of the Parquet file at `path`; empty for files of other writers."""
     raw = _schema(path).metadata or {}
-    noted: dict[str, Any] = json.loads(raw.get(b"ltexpo", b"{}"))
+    try:
+        noted: dict[str, Any] = json.loads(raw.get(b"ltexpo", b"{}"))
+    except ValueError as error:
+        raise TableError(f"{path}: its notes by ltexpo are not JSON. Write it again.") from error
+    if not isinstance(noted, dict) or not isinstance(noted.get(TRAINED_UNTIL, ""), str):
+        raise TableError(f"{path}: its notes by ltexpo are {shown(noted)}, which it never writes. Write it again.")
     return noted
 
 
@@ -96,7 +213,13 @@ def _schema(path: Path) -> pa.Schema:
 
 def _parts(path: Path) -> list[Path]:
     """The Parquet files at `path`, by name."""
-    parts = sorted(Path(path).rglob("*.parquet")) if Path(path).is_dir() else [Path(path)]
+    if not Path(path).is_dir():
+        return [Path(path)]
+    # names that begin with a dot or a line are what another writer has not finished
+    parts = sorted(
+        part for part in Path(path).rglob("*.parquet")
+        if not any(name.startswith((".", "_")) for name in part.relative_to(path).parts)
+    )
     if not parts:
         raise TableError(f"{path}: is a folder without .parquet parts. Check the path.")
     return parts
@@ -115,9 +238,17 @@ def _readable(path: Path) -> Iterator[None]:
 def _refusing(path: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except pa.ArrowMemoryError as error:
+        reason = first_line(error)
+        raise TableError(f"{path}: does not fit into memory ({reason}). Give more, or a sound file.") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = first_line(error)
         raise TableError(f"{path}: is not readable Parquet ({reason}). Write it again or give another file.") from error
+
+
+def first_line(error: Exception) -> str:
+    """What `error` says, of a report of many lines the first."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def write_frame(frame: pd.DataFrame, path: Path, *, metadata: Mapping[str, Any] | None = None) -> Path:
@@ -127,7 +258,7 @@ def write_frame(frame: pd.DataFrame, path: Path, *, metadata: Mapping[str, Any] 
         noted = {b"ltexpo": json.dumps(dict(metadata), sort_keys=True).encode()}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **noted})
     with replacing(path) as beside:
-        pq.write_table(table, beside, compression="zstd")
+        pq.write_table(table, beside, compression="zstd", write_page_checksum=True)
     return path
 
 
@@ -138,20 +269,25 @@ def write_batches(
 
     Dictionary columns are strings to whoever reads the file.
     """
+    with batch_writer(schema, path, metadata=metadata) as write:
+        for batch in batches:
+            write(batch)
+    return path
+
+
+@contextmanager
+def batch_writer(
+    schema: pa.Schema, path: Path, *, metadata: Mapping[str, Any] | None = None
+) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """Writes the batches that it is called with to `path`, which is renamed into place when the block ends well."""
     # a column of many different numbers gains nothing from a dictionary
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    with replacing(path) as beside:
-        try:
-            with pq.ParquetWriter(
-                beside, schema, compression="zstd", store_schema=False, use_dictionary=coded
-            ) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
-                if metadata:
-                    writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-    return path
+    with replacing(path) as beside, pq.ParquetWriter(
+        beside, schema, compression="zstd", store_schema=False, use_dictionary=coded, write_page_checksum=True,
+    ) as writer:
+        yield writer.write_batch
+        if metadata:
+            writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
 
 
 def write_json(value: Any, path: Path) -> Path:
@@ -191,28 +327,51 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
             raise OutputError(f"--out {out}: holds the input {given}. Give another folder.")
     absent = [parent for parent in out.parents if not parent.exists()]
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
-    try:
-        beside.chmod(0o777 & ~_umask())
-        yield beside
-        (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
-        if out.exists():
-            _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.replace(old / "replaced")
-            beside.replace(out)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            beside.replace(out)
+        with ExitStack() as held:
+            try:
+                beside = held.enter_context(scratch(out, folder=True))
+                _put_back(out)
+            except OSError as error:
+                raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
+            beside.chmod(0o777 & ~_umask())
+            yield beside
+            (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
+            if out.exists():
+                _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
+                if not _exchange(beside, out):
+                    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+                    out.replace(old / _REPLACED)
+                    beside.replace(out)
+                    shutil.rmtree(old, ignore_errors=True)
+            else:
+                beside.replace(out)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
         if not out.exists():
             for parent in absent:
                 with suppress(OSError):
                     parent.rmdir()
+
+
+_REPLACED = "replaced"
+
+
+def _put_back(out: Path) -> None:
+    """Where folders cannot change places, a kill between two renames leaves `out` under another name: undo that."""
+    for old in out.parent.glob(f".{glob.escape(out.name)}.old.*/{_REPLACED}"):
+        if not out.exists():
+            old.replace(out)
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, so that a reader, or a kill, finds either and never none; False
+    where the system or the file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0)
 
 
 _MARK = ".ltexpo"
@@ -249,21 +408,24 @@ def _files(folder: Path) -> set[str]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A scratch file beside `path` to write into; it takes the place of `path` when the block ends without an error."""
+    """A scratch file beside `path` to write into; it takes the place of `path` when the block ends without an error.
+
+    Raises `OutputError` where nothing can be written, and `StorageError` when a disk is full or fails on the way.
+    """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
-    os.close(handle)
-    beside = Path(name)
-    try:
-        yield beside
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with ExitStack() as held:
+        try:
+            beside = held.enter_context(scratch(path, folder=False))
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+        try:
+            yield beside
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
+        except OSError as error:
+            if error.errno not in FAILING:
+                raise
+            raise StorageError(f"{path}: cannot be written ({os.strerror(error.errno or 0)}).") from error
 
 
 def _umask() -> int:

@@ -41,7 +41,7 @@ from ltexpo.encoders.pair_model import (
 from ltexpo.encoders.pair_settings import PairSettings
 from ltexpo.encoders.wordpiece import train_tokenizer
 from ltexpo.errors import TableError
-from ltexpo.progress import track
+from ltexpo.progress import Watch, track
 
 log = logging.getLogger("ltexpo")
 HISTORY_FILE = "training.json"
@@ -81,12 +81,14 @@ def train_pair(
     root: Path | None = None,
     rng: int | np.random.Generator = 0,
     back_translate: BackTranslate | None = None,
+    watch: Watch | None = None,
 ) -> TrainedPair:
     """Train on the products that have both a text and a picture.
 
     `parts` (I) holds each product's title and attributes (`catalogue.item_parts`), `pictures` (I) the cells of the
     image column, with paths that start from `root`. The same seed gives the same weights on the same machine with the
-    same number of threads. Raises `TableError` when fewer than 20 products have both.
+    same number of threads. `watch` is told each epoch's figures. Raises `TableError` when fewer than 20 products have
+    both.
     """
     settings = settings or PairSettings()
     generator = np.random.default_rng(rng)
@@ -102,7 +104,7 @@ def train_pair(
         torch.manual_seed(int(generator.integers(2**31)))
         model = new_model(config)
         trainer = _Trainer(model, tokenizer, settings, generator)
-        epochs, best = trainer.run(products, pixels, held, back_translate)
+        epochs, best = trainer.run(products, pixels, held, back_translate, watch)
     history = {
         "pairs": int((~held).sum()), "held_out": int(held.sum()), "left_out": left_out, "best_epoch": best + 1,
         "epochs": epochs, "settings": settings.model_dump(mode="json"),
@@ -128,6 +130,7 @@ class _Trainer:
         pixels: torch.Tensor,
         held: npt.NDArray[np.bool_],
         back_translate: BackTranslate | None,
+        watch: Watch | None,
     ) -> tuple[list[dict[str, float]], int]:
         """Train until recall on `held` rises no more, and leave the best weights in the model.
 
@@ -164,6 +167,9 @@ class _Trainer:
             epochs.append(
                 {"loss": total / steps, "text_to_image": to_image, "image_to_text": to_text, "recall": recall}
             )
+            if watch is not None:
+                for name, value in epochs[-1].items():
+                    watch(f"pair/{name.replace('_', ' ')}", epoch + 1, value)
             log.info("epoch %d: loss %.3f, held-out recall %.3f", epoch + 1, total / steps, recall)
             if not best.take(recall, self.model):
                 break

@@ -27,6 +27,7 @@ from ltexpo.fusion.profile import Profile
 from ltexpo.fusion.queries import Queries
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.fusion.training import Trainer
+from ltexpo.progress import Watch
 from ltexpo.sparse import csr
 
 Floats = npt.NDArray[np.float32]
@@ -63,10 +64,10 @@ class MatchModel:
 
     def fit(
         self, items: pd.DataFrame, history: History, content: Content, *, users: pd.DataFrame | None = None,
-        queries: Queries | None = None, rng: int | np.random.Generator = 0,
+        queries: Queries | None = None, rng: int | np.random.Generator = 0, watch: Watch | None = None,
     ) -> Self:
         """Train on `history`; `content` in the row order of `items`; every column of `users` is read, and so are the
-        `queries` of the interactions of `history`.
+        `queries` of the interactions of `history`. `watch` is told the losses as they come.
 
         On a model that is fitted or loaded, training goes on: products and attribute values that are new get vectors,
         and part of each batch is replayed from the days already seen.
@@ -91,7 +92,7 @@ class MatchModel:
             queries=queries, history=self.settings.history, least=self.settings.least,
             seen_until=None if before is None else self.until_, rng=generator,
         )
-        trainer.run()
+        trainer.run(watch)
         self.heat_ = Heat.of(history, inputs, np.ones(len(history.item), bool))
         self.losses_ = [*getattr(self, "losses_", []), *trainer.history]
         self.until_ = float(np.nextafter(history.now, np.inf))

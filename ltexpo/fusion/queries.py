@@ -24,7 +24,10 @@ class Queries:
 
     @classmethod
     def of(cls, history: History, events: pd.DataFrame, encode: Callable[[Sequence[str]], Floats]) -> "Queries":
-        """From the column `query` of `events`; of several for a user, product and day, the latest counts."""
+        """From the column `query` of `events`; of several for a user, product and day, the latest counts.
+
+        `encode` gives NaN where a text says nothing, which is as if it had not been typed.
+        """
         given = events[events[Columns.Query].notna() & (events[Columns.Query].astype(str).str.strip() != "")]
         given = given.sort_values(Columns.Timestamp, kind="stable")
         texts, code = np.unique(given[Columns.Query].to_numpy(dtype=str), return_inverse=True)

@@ -26,7 +26,7 @@ class FusionSettings(Settings):
     query: str = "text"
     """The vectors whose encoder also reads what users type."""
     modality_dropout: float = Field(0.15, ge=0, lt=1)
-    """Share of text, image, graph and attribute tokens that are hidden in training."""
+    """Share of text, image, graph and attribute tokens, and of queries, that are hidden in training."""
     cold_dropout: float = Field(0.3, ge=0, lt=1)
     """Share of behaviour tokens that are hidden in training, so that new products are learnt for."""
     least: int = Field(10, ge=1)

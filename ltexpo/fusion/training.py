@@ -21,7 +21,7 @@ from ltexpo.fusion.inputs import ItemInputs
 from ltexpo.fusion.network import Feed, MatchNet
 from ltexpo.fusion.queries import Queries
 from ltexpo.fusion.settings import TrainingSettings
-from ltexpo.progress import track
+from ltexpo.progress import Watch, track
 from ltexpo.sparse import Csr
 
 Codes = npt.NDArray[np.int64]
@@ -85,8 +85,11 @@ class Trainer:
         self.judged = np.sort(newest[:LOOK_AT])
         self.history: list[float] = []
 
-    def run(self) -> None:
-        """Train in place; the best weights on held-out users stay, or the last where users are too few to hold out."""
+    def run(self, watch: Watch | None = None) -> None:
+        """Train in place; the best weights on held-out users stay, or the last where users are too few to hold out.
+
+        `watch` is told both losses at every look, the step counted from 1.
+        """
         settings = self.settings
         steps = max(2, int(np.ceil(self.n_effective / settings.batch)) * settings.epochs)
         every = max(1, steps // (2 * settings.epochs))
@@ -100,6 +103,7 @@ class Trainer:
             for moved in (optimizer, tables)
         ]
         best, kept, stale = np.inf, copy.deepcopy(self.net.state_dict()), 0
+        summed, summed_of = torch.zeros((), device=self.log_q.device), 0
         for step in track(range(steps), "match model", total=steps):
             self.net.train()
             k = int(self.rng.choice(settings.folds, p=self.of_fold))
@@ -115,8 +119,15 @@ class Trainer:
             tables.step()  # type: ignore[no-untyped-call]
             for schedule in schedules:
                 schedule.step()
-            if len(self.judged) and ((step + 1) % every == 0 or step == steps - 1):
+            summed, summed_of = summed + loss.detach(), summed_of + 1
+            look = (step + 1) % every == 0 or step == steps - 1
+            if look and watch is not None:
+                watch("match model/training loss", step + 1, float(summed) / summed_of)
+                summed, summed_of = torch.zeros_like(summed), 0
+            if look and len(self.judged):
                 self.history.append(self._judge())
+                if watch is not None:
+                    watch("match model/held-out loss", step + 1, self.history[-1])
                 if self.history[-1] < best - 1e-4:
                     best, kept, stale = self.history[-1], copy.deepcopy(self.net.state_dict()), 0
                 else:
@@ -164,9 +175,12 @@ class Trainer:
     def _match(self, batch: Batch, vectors: Tensor, worth: Tensor) -> Tensor:
         device = vectors.device
         known = self.examples.history
+        typed = None if self.queries is None else self.queries.rows(batch.rows)
+        if typed is not None and self.net.training:
+            # so that users who type nothing are learnt for too
+            typed[self.rng.random(len(typed)) < self.net.items.settings.modality_dropout] = np.nan
         users = self.net.read(
-            batch.past, batch.products, vectors, self.profile[known.user[batch.rows]],
-            None if self.queries is None else self.queries.rows(batch.rows),
+            batch.past, batch.products, vectors, self.profile[known.user[batch.rows]], typed,
         )
         kind = torch.from_numpy(self.examples.kind[batch.rows]).to(device)
         of_kind = users[kind, torch.arange(len(batch.rows), device=device)]

@@ -20,7 +20,7 @@ from ltexpo.graph.layers import Adjacency
 from ltexpo.graph.network import GraphNet, from_behaviour, relations_of
 from ltexpo.graph.product_graph import PRODUCT, ProductGraph
 from ltexpo.graph.sampling import Relation, sample_neighbours
-from ltexpo.progress import track
+from ltexpo.progress import Watch, track
 
 Floats = npt.NDArray[np.float32]
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -38,8 +38,13 @@ class GraphEncoder:
         self.settings = settings or GraphEncoderSettings()
         self.device, _ = choose_device(check_settings(RunSettings, {"device": device}, "options"))
 
-    def fit(self, graph: ProductGraph, content: Content, *, rng: int | np.random.Generator = 0) -> Self:
-        """Train on `graph`; `content` in the code order of its products. Raises `TableError` without any pair."""
+    def fit(
+        self, graph: ProductGraph, content: Content, *, rng: int | np.random.Generator = 0, watch: Watch | None = None
+    ) -> Self:
+        """Train on `graph`; `content` in the code order of its products; `watch` is told the losses at every look.
+
+        Raises `TableError` without any pair.
+        """
         settings, generator = self.settings, np.random.default_rng(rng)
         self._check(graph, content)
         source, target, weight = _behaviour_pairs(graph)
@@ -68,11 +73,15 @@ class GraphEncoder:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if step % 20 == 19 or step == settings.steps - 1:
+                if watch is not None:
+                    watch("graph network/training loss", step + 1, float(loss.detach()))
                 self.net_.eval()
                 with torch.no_grad():
                     loss = self._loss(relations, content, whole, source[judged], target[judged], logq,
                                       np.random.default_rng(0))
                 self.history_.append(float(loss))
+                if watch is not None:
+                    watch("graph network/held-out loss", step + 1, self.history_[-1])
                 if self.history_[-1] < best - 1e-4:
                     best, kept, stale = self.history_[-1], copy.deepcopy(self.net_.state_dict()), 0
                 else:

@@ -7,12 +7,14 @@ import pandas as pd
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
 from ltexpo.jobs.job import DataJob, refuse_seen_test
+from ltexpo.jobs.tracked import evaluate_figures
 from ltexpo.ranking.evaluate import EvaluateSettings, Evaluation, evaluate
+from ltexpo.tracking import Tracked, track
 
 METRICS_TABLE, METRICS_FILE, LORENZ_TABLE = "metrics.parquet", "metrics.json", "lorenz.parquet"
 
 
-class EvaluateJob(EvaluateSettings, DataJob):
+class EvaluateJob(EvaluateSettings, Tracked, DataJob):
     """Settings of 'ltexpo evaluate'."""
 
     rankings: Path
@@ -38,4 +40,6 @@ def run_evaluate(job: EvaluateJob) -> Evaluation:
         write_frame(result.lorenz, folder / LORENZ_TABLE)
         write_json({"tail": result.tail, "health": result.health, "metrics": metrics.to_dict("records")},
                    folder / METRICS_FILE)
+    track("evaluate", job.tracking, parameters=job, metrics=evaluate_figures(result),
+          artifacts=[job.out / name for name in (METRICS_FILE, LORENZ_TABLE)])
     return result

@@ -17,6 +17,7 @@ from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.jobs.job import DataJob
 from ltexpo.jobs.vectors import stored_content
+from ltexpo.tracking import scalars
 
 MODEL_FOLDER, VECTORS_FOLDER = "model", "vectors"
 
@@ -36,6 +37,9 @@ class GraphJob(GraphSettings, DataJob):
     """Train a graph network, and write each product's vector: vectors/graph.safetensors, as 'ltexpo encode' does."""
     network: GraphEncoderSettings = Field(default_factory=GraphEncoderSettings)
     """The graph network."""
+    tensorboard: Path | None = None
+    """Folder for the event files of TensorBoard, which show the losses while training goes on; needs ltexpo[tracking].
+    null: none."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def _train(
 
     place = np.argsort(graph.nodes["product"].codes(items[Columns.Item]))
     by_code = {name: (vectors[place], there[place]) for name, (vectors, there) in content.items()}
-    encoder = GraphEncoder(job.network).fit(graph, by_code, rng=job.seed)
+    with scalars(job.tensorboard) as watch:
+        encoder = GraphEncoder(job.network).fit(graph, by_code, rng=job.seed, watch=watch)
     (folder / MODEL_FOLDER).mkdir()
     (folder / VECTORS_FOLDER).mkdir()
     encoder.write_into(folder / MODEL_FOLDER)

@@ -10,7 +10,7 @@ from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, read_metadata
+from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, read_metadata
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import SplitError
 
@@ -28,6 +28,11 @@ def trained_until(table: Path) -> str | None:
     """The moment up to which the maker of the Parquet file `table` had seen events; None when it did not say."""
     noted = read_metadata(table).get(TRAINED_UNTIL)
     return None if noted is None else str(noted)
+
+
+def scored_by(table: Path) -> str | None:
+    """Who scored the lists of the Parquet file `table`: `BY_MODEL` or `BY_BLEND`; None when it did not say."""
+    return read_metadata(table).get(MADE_BY)
 
 
 def refuse_seen_test(table: Path, since: str | dt.date) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from ltexpo.columns import Columns
-from ltexpo.data.dataset import EVENTS_FILE, ITEMS_FILE
+from ltexpo.data.dataset import EVENTS_FILE, ITEMS_FILE, table_place
 from ltexpo.data.schema import EVENTS, ITEMS, read_table
 from ltexpo.data.split import as_utc
 from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json, write_text
@@ -40,7 +40,7 @@ class MonitorJob(MonitorSettings, DataJob):
 def run_monitor(job: MonitorJob) -> Monitored:
     """Judge a day and write, all or nothing; a log that cannot be read is an alarm, on which prices hold."""
     with output_folder(job.out, verb="monitor", inputs=(job.data, job.rankings, job.history)) as folder:
-        items = read_table(job.data / ITEMS_FILE, ITEMS).frame
+        items = read_table(table_place(job.data, ITEMS_FILE) or job.data / ITEMS_FILE, ITEMS).frame
         events = _events(job.data)
         metrics, decisions = _history(job.history)
         day = _day(job, events, metrics)
@@ -64,7 +64,7 @@ def run_monitor(job: MonitorJob) -> Monitored:
 def _events(data: Path) -> Events:
     """The log; one that cannot be read is none, with the reason."""
     try:
-        return Events(read_table(data / EVENTS_FILE, EVENTS).frame)
+        return Events(read_table(table_place(data, EVENTS_FILE) or data / EVENTS_FILE, EVENTS).frame)
     except InputError as error:
         none = pd.DataFrame({name: pd.Series(dtype=object) for name in EVENTS.required})
         none[Columns.Timestamp] = pd.Series(dtype="datetime64[us, UTC]")

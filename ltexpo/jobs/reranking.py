@@ -1,26 +1,31 @@
 """Dataset folder + candidates.parquet → rankings, control, prices and certificate; a list of these → why it is so."""
 
 import datetime as dt
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.schema import RANKINGS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, output_folder, read_frame, write_batches, write_frame, write_json
+from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
 from ltexpo.data.tail import TailSpec
-from ltexpo.jobs.job import DataJob, trained_until, training_tiers
+from ltexpo.engines.rerank import engine_of
+from ltexpo.engines.settings import EngineSettings
+from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers
+from ltexpo.jobs.tracked import rerank_figures
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
-from ltexpo.rerank import Explanation, ExposureReranker, FinalLists, Reranked, RerankSettings, explain
+from ltexpo.rerank import Explanation, ExposureReranker, Reranked, RerankSettings, explain
+from ltexpo.tracking import Tracked, track
 
 RANKINGS_FILE, CONTROL_FILE, CERTIFICATE_FILE = "rankings.parquet", "control.parquet", "certificate.json"
 PRICES_FILE, BOOSTS_FILE, PROMOTIONS_FILE = "prices.parquet", "boosts.parquet", "promotions.parquet"
+_TIMINGS = ("seconds", "exact_seconds")
 
 
-class RerankJob(RerankSettings, DataJob):
+class RerankJob(RerankSettings, EngineSettings, Tracked, DataJob):
     """Settings of 'ltexpo rerank'."""
 
     candidates: Path
@@ -43,35 +48,29 @@ def run_rerank(job: RerankJob) -> Reranked:
     # First, so that a job that cannot write is refused before it works.
     with output_folder(job.out, verb="rerank", inputs=inputs) as folder:
         items, until = catalogue_with_tiers(job.data, job.candidates, job.tail, job.until)
-        # beside the output is where there is room
-        reranker = ExposureReranker(job, scratch=folder)
-        if job.prices is not None:
-            result = reranker.apply_prices(job.candidates, read_frame(job.prices), items=items)
-        else:
-            start = None if job.warm_start is None else read_frame(job.warm_start)
-            result = reranker.fit(job.candidates, items=items, prices=start, rng=job.seed).fitted_
-        with logged("write"):
-            _write_lists(result.lists, folder, {TRAINED_UNTIL: until} if until is not None else {})
+        with engine_of(job, memory_limit=job.memory_limit) as engine:
+            # beside the output is where there is room
+            reranker = ExposureReranker(job, scratch=folder, engine=engine)
+            if job.prices is not None:
+                result = reranker.apply_prices(job.candidates, read_frame(job.prices), items=items)
+            else:
+                start = None if job.warm_start is None else read_frame(job.warm_start)
+                result = reranker.fit(job.candidates, items=items, prices=start, rng=job.seed).fitted_
+            notes = {TRAINED_UNTIL: until, MADE_BY: scored_by(job.candidates)}
+            with logged("write"):
+                result.lists.write(
+                    *(folder / name for name in (RANKINGS_FILE, CONTROL_FILE, PROMOTIONS_FILE)),
+                    noted={name: held for name, held in notes.items() if held is not None},
+                )
         write_frame(result.prices, folder / PRICES_FILE)
         write_frame(result.boosts, folder / BOOSTS_FILE)
         counted = "all events" if until is None else f"events before {until}"
-        write_json({**result.certificate.to_dict(), "tiers_from": counted, "seed": job.seed}, folder / CERTIFICATE_FILE)
+        # what the same job gives again: a run's timings stand in its manifest
+        told = {key: value for key, value in result.certificate.to_dict().items() if key not in _TIMINGS}
+        write_json({**told, "tiers_from": counted, "seed": job.seed}, folder / CERTIFICATE_FILE)
+    track("rerank", job.tracking, parameters=job, metrics=rerank_figures(result.certificate),
+          artifacts=[job.out / name for name in (CERTIFICATE_FILE, PRICES_FILE)])
     return result
-
-
-def _write_lists(lists: FinalLists, folder: Path, noted: dict[str, str]) -> None:
-    """Rankings, control and promotions, each file on a thread of its own."""
-    with ThreadPoolExecutor() as threads:
-        files = [
-            threads.submit(write_batches, batches, schema, folder / name, metadata=metadata)
-            for batches, schema, name, metadata in (
-                (lists.rankings(), lists.rankings_schema, RANKINGS_FILE, noted),
-                (lists.control(), lists.rankings_schema, CONTROL_FILE, noted),
-                (lists.promotions(), lists.promotions_schema, PROMOTIONS_FILE, {}),
-            )
-        ]
-        for file in files:
-            file.result()
 
 
 def catalogue_with_tiers(
@@ -98,9 +97,10 @@ class ExplainJob(ModelInputs):
 
 def run_explain(job: ExplainJob) -> Explanation:
     """One list before and after, slot by slot."""
-    rankings, control, boosts = (
-        read_frame(job.rankings / name) for name in (RANKINGS_FILE, CONTROL_FILE, BOOSTS_FILE)
+    rankings, control = (
+        read_table(job.rankings / name, RANKINGS).frame for name in (RANKINGS_FILE, CONTROL_FILE)
     )
+    boosts = read_frame(job.rankings / BOOSTS_FILE)
     dataset = Dataset.load(job.data)
     listed = rankings[rankings[Columns.Request] == job.request]
     # An unknown request is refused before a model is read for it.

@@ -1,16 +1,15 @@
-"""A simulated arm's log → the lists of its next days: the blend fitted anew on it, re-ranked or not."""
+"""A simulated arm's log → the lists of its next days: candidates learnt anew from it, re-ranked or not."""
 
 import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.ranking.recommend import RecommendSettings, fit_recommender
+from ltexpo.jobs.makers import Maker
 from ltexpo.rerank import ExposureReranker, RerankSettings
 
 log = logging.getLogger("ltexpo")
@@ -18,14 +17,15 @@ log = logging.getLogger("ltexpo")
 
 @dataclass(frozen=True)
 class RetrainedArm:
-    """The first lists as given; later ones by the blend, fitted on the dataset's events and on what was simulated."""
+    """The first lists as given; later ones learnt from the dataset's events and from what was simulated."""
 
     first: pd.DataFrame
     """Rankings."""
     dataset: Dataset
     until: str
     """Events of the dataset before this moment are known; the simulation begins then."""
-    recommend: RecommendSettings
+    maker: Maker
+    """Makes the candidates."""
     rerank: RerankSettings | None
     """Without it, the plain first `k`."""
     k: int
@@ -43,9 +43,7 @@ class RetrainedArm:
         known = pd.concat([events[events[Columns.Timestamp] < start], _events(shown, start)], ignore_index=True)
         now = (start + pd.Timedelta(days=day)).isoformat()
         dataset = Dataset.of(self.dataset.items, known, self.dataset.users)
-        settings = self.recommend.model_copy(update={"until": now})
-        fitted = fit_recommender(dataset, settings, np.random.default_rng(self.seed))
-        candidates = fitted.recommend(self.users).candidates
+        candidates = self.maker(dataset, now, self.users)
         if self.rerank is None:
             return candidates[candidates[Columns.Rank] <= self.k]
         tiers = self.rerank.tail.assign(dataset.items, dataset.require_events("tiers"))

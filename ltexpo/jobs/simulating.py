@@ -5,18 +5,20 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from ltexpo.columns import Columns
-from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
 from ltexpo.data.synthetic.truth import TRUTH_FOLDER, Truth
-from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.data.tables import BY_BLEND, BY_MODEL, output_folder, read_frame, write_frame, write_json
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ConfigError, TableError
-from ltexpo.jobs.job import DataJob, trained_until, training_tiers
+from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers
+from ltexpo.jobs.makers import ByBlend, ByModel, Maker
 from ltexpo.jobs.retraining import RetrainedArm
+from ltexpo.jobs.tracked import simulate_figures
+from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
 from ltexpo.ranking.recommend import RecommendSettings
 from ltexpo.rerank import RerankSettings
@@ -24,8 +26,9 @@ from ltexpo.simulate import Environment, Experiment, ExperimentResult, Experimen
 from ltexpo.simulate.activity import visit_rates
 from ltexpo.simulate.designs import ItemSideSettings, simulate_item_designs
 from ltexpo.simulate.experiment import CONTROL, Arm, users_of
-from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity
+from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity, return_strength_of
 from ltexpo.simulate.segments import user_segments
+from ltexpo.tracking import Tracked, track
 
 EXPERIMENT_FILE = "experiment.json"
 FIDELITY_TABLE, DESIGNS_TABLE = "fidelity.parquet", "designs.parquet"
@@ -34,17 +37,23 @@ EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE, ITEMS_TABLE, VALIDITY_TABLE = (
 )
 
 
-class RetrainSettings(Settings):
+class RetrainSettings(ModelInputs):
     """How the arms' recommenders learn from what they showed, every `retrain_every` days."""
 
+    model: Path | None = None
+    """Folder of the trained model that made the lists: it makes those of later days, too; null: the blend of baselines,
+    fitted anew."""
+    learn: bool = True
+    """Does the model go on learning each time, as by 'ltexpo train --continue-from'? no: as it was trained it reads
+    what has happened since, which is much faster."""
     recommend: RecommendSettings = RecommendSettings()
-    """How candidates are made; `until` follows the days."""
+    """How candidates are made; `until` follows the days. With a model only k and explore may be given."""
     rerank: RerankSettings = RerankSettings()
     """How the treatment re-ranks them, to lists as long as the first ones; the control shows the plain best. Give the
     goals that the treatment was made with: they are not read from it."""
 
 
-class SimulateJob(ExperimentSettings, DataJob):
+class SimulateJob(ExperimentSettings, Tracked, DataJob):
     """Settings of 'ltexpo simulate'."""
 
     control: Path
@@ -70,6 +79,20 @@ class SimulateJob(ExperimentSettings, DataJob):
     """Folder to write experiment.json, experiment.parquet (effects), looks.parquet, days.parquet, items.parquet to,
     and validity.parquet (with certify), fidelity.parquet (with fit.until), designs.parquet (with boosts)."""
 
+    @field_validator("treatment", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        """--treatment FILE, or several times --treatment NAME=FILE."""
+        if not isinstance(given, list | tuple):
+            return given
+        if len(given) == 1:
+            return given[0]
+        named = [str(one).partition("=") for one in given]
+        arms = {name: path for name, equals, path in named if name and equals and path}
+        if len(arms) < len(given):
+            raise ValueError("several treatments need a name of its own each: give name=FILE for every one")
+        return arms
+
     @model_validator(mode="after")
     def _together(self) -> Self:
         if (self.candidates is None) != (self.boosts is None):
@@ -80,7 +103,10 @@ class SimulateJob(ExperimentSettings, DataJob):
 def run_simulate(job: SimulateJob) -> ExperimentResult:
     """Simulate and write, all or nothing."""
     paths = job.treatment if isinstance(job.treatment, dict) else {"treatment": job.treatment}
-    inputs = (job.data, job.control, *paths.values(), job.candidates, job.boosts)
+    inputs = (
+        job.data, job.control, *paths.values(), job.candidates, job.boosts, job.retrain.model, *job.retrain.vectors,
+        job.retrain.edges,
+    )
     with output_folder(job.out, verb="simulate", inputs=inputs) as folder:
         dataset = Dataset.load(job.data)
         control = read_frame(job.control)
@@ -93,7 +119,9 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
         activity = None
         if seen is not None and job.behaviour.visits_per_day is None:
             activity = visit_rates(users, seen, until=until)
-        shown = _retrained(job, {CONTROL: control, **arms}, dataset, until, users)
+        job, returning = _with_returning(job, environment, seen)
+        by = {who for who in map(scored_by, (job.control, *paths.values())) if who is not None}
+        shown = _retrained(job, {CONTROL: control, **arms}, dataset, until, users, by)
         result = Experiment(job).simulate(
             shown[CONTROL], {name: arm for name, arm in shown.items() if name != CONTROL}, environment,
             items=with_prices(dataset.items, seen, until), tiers=tiers,
@@ -109,6 +137,9 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
             write_frame(result.validity, folder / VALIDITY_TABLE)
         retrained = {name: arm.told for name, arm in shown.items() if isinstance(arm, RetrainedArm)}
         facts = {**result.facts, "retrained": retrained, "verdicts": result.verdicts, "seed": job.seed}
+        if returning is not None:
+            facts["returning"] = returning
+            result.notes.append(_returning_note(returning))
         if isinstance(environment, FittedEnvironment) and job.fit.until is not None:
             events = dataset.require_events("fidelity")
             told = fidelity(dataset.items, events, _fit_settings(job, until),
@@ -132,13 +163,39 @@ def run_simulate(job: SimulateJob) -> ExperimentResult:
                 f"boosted instead of none.\n{designs}"
             )
         write_json(facts, folder / EXPERIMENT_FILE)
+    track("simulate", job.tracking, parameters=job, metrics=simulate_figures(result),
+          artifacts=[job.out / name for name in (EXPERIMENT_FILE, EXPERIMENT_TABLE, LOOKS_TABLE, DAYS_TABLE)])
     return result
 
 
+def _with_returning(
+    job: SimulateJob, environment: Environment, events: pd.DataFrame | None
+) -> tuple[SimulateJob, dict[str, Any] | None]:
+    """The job with the return strength that the log tells, and what to say of it; None where nothing was fitted."""
+    if not (isinstance(environment, FittedEnvironment) and job.fit.returning) or events is None:
+        return job, None
+    if job.fit.until is not None:
+        events = events[events[Columns.Timestamp] < as_utc(job.fit.until)]
+    behaviour, told = return_strength_of(events, job.behaviour, level=job.level)
+    return job.model_copy(update={"behaviour": behaviour}), told
+
+
+def _returning_note(told: dict[str, Any]) -> str:
+    if not told["learnt"]:
+        return (f"How satisfaction brings users back is assumed (return_strength {told['strength']:g}): "
+                f"{told['reason']}.")
+    found = told["found"]
+    return (f"How satisfaction brings users back is learnt from the log: return_strength {told['strength']:.2f}, "
+            f"{found['level']:.0%} interval {found['low']:.2f} to {found['high']:.2f} ({found['users']:,} users over "
+            f"{found['days']} days, each compared with herself).")
+
+
 def _retrained(
-    job: SimulateJob, arms: dict[str, pd.DataFrame], dataset: Dataset, until: str | None, users: "pd.Index[str]"
+    job: SimulateJob, arms: dict[str, pd.DataFrame], dataset: Dataset, until: str | None, users: "pd.Index[str]",
+    by: set[str],
 ) -> dict[str, Arm]:
-    """The arms' rankings as they are, or with `retrain_every` as recommenders that begin with them."""
+    """The arms' rankings as they are, or with `retrain_every` as recommenders that begin with them; `by`: who is noted
+    to have made them."""
     if job.retrain_every is None:
         return dict(arms)
     if until is None:
@@ -147,16 +204,30 @@ def _retrained(
     if len(arms) > 2:
         raise ConfigError(f"retrain_every re-ranks as retrain.rerank says, which fits one treatment, not "
                           f"{len(arms) - 1}. Give one, or pass recommenders to ltexpo.simulate.Experiment.")
+    if BY_MODEL in by and job.retrain.model is None:
+        raise ConfigError("the lists were made by a trained model, but those of later days would be made by the blend "
+                          "of baselines. Give retrain.model, the folder of that model (with retrain.vectors, if it "
+                          "reads some), or leave retrain_every out.")
+    if BY_BLEND in by and job.retrain.model is not None:
+        raise ConfigError("the lists were made by the blend of baselines, but those of later days would be made by "
+                          "retrain.model. Leave it out, or make the lists by 'ltexpo recommend --model'.")
     k, rerank = int(arms[CONTROL][Columns.Rank].max()), job.retrain.rerank
     if "k" in rerank.model_fields_set and rerank.k != k:
         raise ConfigError(f"retrain.rerank.k is {rerank.k}, but the control's lists have {k} slots. Leave it out.")
     rerank = rerank.model_copy(update={"k": k})
     return {
         name: RetrainedArm(
-            rankings, dataset, until, job.retrain.recommend, None if name == CONTROL else rerank, k, users, job.seed,
+            rankings, dataset, until, _maker(job, dataset), None if name == CONTROL else rerank, k, users, job.seed,
         )
         for name, rankings in arms.items()
     }
+
+
+def _maker(job: SimulateJob, dataset: Dataset) -> Maker:
+    """One for each arm: a model goes on learning from what its own arm showed."""
+    if job.retrain.model is None:
+        return ByBlend(job.retrain.recommend, job.seed)
+    return ByModel(job.retrain, dataset, job.retrain.recommend, learn=job.retrain.learn, seed=job.seed)
 
 
 def _item_side(job: SimulateJob, control: pd.DataFrame) -> ItemSideSettings:

@@ -1,27 +1,37 @@
 """Dataset folder (+ vectors, given edges) → the folder of a trained model."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.tables import output_folder, read_frame, read_json, write_json
 from ltexpo.encoders.catalogue import item_texts
 from ltexpo.encoders.item_vectors import Content
+from ltexpo.encoders.query import QueryEncoder
 from ltexpo.encoders.tfidf import TfidfEncoder, TfidfSettings
 from ltexpo.errors import ConfigError
 from ltexpo.jobs.job import DataJob
+from ltexpo.jobs.queries import QUERY_FOLDER, QUERY_WORDS, VECTORS_FILE, WORDS_FOLDER, encoder_of
+from ltexpo.jobs.tracked import train_figures
 from ltexpo.jobs.vectors import made_by, stored_content
 from ltexpo.progress import stage
+from ltexpo.ranking.asked import typed_in
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.model_card import model_card
+from ltexpo.ranking.recommend import training_events
 from ltexpo.ranking.train_report import TrainReport, train_report
+from ltexpo.tracking import Tracked, scalars, track
 
-WORDS_FOLDER, CARD_FILE, VECTORS_FILE = "words", "README.md", "vectors.json"
+CARD_FILE = "README.md"
+
+log = logging.getLogger("ltexpo")
 
 
-class TrainJob(ModelSettings, DataJob):
+class TrainJob(ModelSettings, Tracked, DataJob):
     """Settings of 'ltexpo train'."""
 
     out: Path
@@ -35,6 +45,9 @@ class TrainJob(ModelSettings, DataJob):
     """Without vectors: TF-IDF and its projection; the earlier model's, with continue_from."""
     continue_from: Path | None = None
     """Folder of an earlier model whose match model goes on learning on the new days; null: from scratch."""
+    tensorboard: Path | None = None
+    """Folder for the event files of TensorBoard, which show the losses while training goes on; needs ltexpo[tracking].
+    null: none."""
 
 
 def run_train(job: TrainJob) -> TrainReport:
@@ -45,9 +58,17 @@ def run_train(job: TrainJob) -> TrainReport:
         settings = ModelSettings(**{name: getattr(job, name) for name in ModelSettings.model_fields})
         reader = None if job.continue_from is None else Model.load(job.continue_from).reader_
         content = _content(job, dataset, folder)
+        read_queries = _query_reader(job, settings, dataset, folder)
+        if (folder / QUERY_FOLDER).is_dir():
+            content = {**content, QUERY_WORDS: _words(folder / QUERY_FOLDER, dataset)}
+            fusion = settings.fusion and settings.fusion.model_copy(update={"query": QUERY_WORDS})
+            settings = settings.model_copy(update={"fusion": fusion})
         model = Model(settings)
         edges = None if job.edges is None else read_frame(job.edges)
-        model.fit(dataset, content, edges=edges, reader=reader, rng=job.seed)
+        with scalars(job.tensorboard) as watch:
+            model.fit(
+                dataset, content, edges=edges, reader=reader, read_queries=read_queries, rng=job.seed, watch=watch
+            )
         report = train_report(model, dataset)
         model.write_into(folder)
         write_json(made_by(job.vectors), folder / VECTORS_FILE)
@@ -55,6 +76,7 @@ def run_train(job: TrainJob) -> TrainReport:
             model, report, dataset, content, seed=job.seed, own_words=(folder / WORDS_FOLDER).is_dir()
         )
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    track("train", job.tracking, parameters=job, metrics=train_figures(report, model), artifacts=[job.out])
     return report
 
 
@@ -62,6 +84,8 @@ def _content(job: TrainJob, dataset: Dataset, folder: Path) -> Content:
     """The vectors given, or TF-IDF, which is kept in `folder`; to go on, that of the earlier model."""
     if job.continue_from is not None:
         content = content_for(job.continue_from, job.vectors, dataset)
+        if (job.continue_from / QUERY_FOLDER).is_dir():
+            TfidfEncoder.load(job.continue_from / QUERY_FOLDER).write_into(folder / QUERY_FOLDER)
         if not job.vectors:
             TfidfEncoder.load(job.continue_from / WORDS_FOLDER).write_into(folder / WORDS_FOLDER)
         return content
@@ -70,12 +94,35 @@ def _content(job: TrainJob, dataset: Dataset, folder: Path) -> Content:
     with stage("TF-IDF"):
         encoder = TfidfEncoder(job.tfidf).fit(item_texts(dataset.items), rng=np.random.default_rng(job.seed))
     encoder.write_into(folder / WORDS_FOLDER)
-    return _words(encoder, dataset)
+    return {"text": _words(folder / WORDS_FOLDER, dataset)}
 
 
-def _words(encoder: TfidfEncoder, dataset: Dataset) -> Content:
-    encoded = encoder.encode(item_texts(dataset.items))
-    return {"text": (encoded.vectors, encoded.mask)}
+def _query_reader(
+    job: TrainJob, settings: ModelSettings, dataset: Dataset, folder: Path
+) -> QueryEncoder | None:
+    """What reads the queries among the training events; None where there are none. Where nothing is known to, TF-IDF
+    of the catalogue is fitted and kept in `folder`."""
+    if not typed_in(training_events(dataset, settings)):
+        return None
+    for own in (WORDS_FOLDER, QUERY_FOLDER):
+        if (folder / own).is_dir():
+            return QueryEncoder(TfidfEncoder.load(folder / own))
+    encoder, why = encoder_of(job.vectors, settings.query)
+    if encoder is not None:
+        return QueryEncoder(encoder)
+    if job.continue_from is not None:
+        log.warning("queries are not read: %s, and the earlier model has no words for them.", why)
+        return None
+    log.warning("queries are read by the catalogue's words: %s.", why)
+    with stage("TF-IDF for queries"):
+        words = TfidfEncoder(job.tfidf).fit(item_texts(dataset.items), rng=np.random.default_rng(job.seed))
+    words.write_into(folder / QUERY_FOLDER)
+    return QueryEncoder(words)
+
+
+def _words(folder: Path, dataset: Dataset) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    encoded = TfidfEncoder.load(folder).encode(item_texts(dataset.items))
+    return encoded.vectors, encoded.mask
 
 
 def content_for(model: Path, vectors: tuple[Path, ...], dataset: Dataset) -> Content:
@@ -84,7 +131,7 @@ def content_for(model: Path, vectors: tuple[Path, ...], dataset: Dataset) -> Con
     if own.is_dir():
         if vectors:
             raise ConfigError(f"{model}: was trained on its own words; leave vectors out.")
-        return _words(TfidfEncoder.load(own), dataset)
+        return {"text": _words(own, dataset)}
     if not vectors:
         raise ConfigError(f"{model}: was trained on vectors; give the folders of such vectors with 'vectors'.")
     learnt, given = (read_json(model / VECTORS_FILE) if (model / VECTORS_FILE).is_file() else {}), made_by(vectors)
@@ -94,4 +141,7 @@ def content_for(model: Path, vectors: tuple[Path, ...], dataset: Dataset) -> Con
             f"vectors '{other[0]}' were made by another encoder, or at another precision, than those that {model} "
             "learnt from. Encode with that one (its folder lies beside the vectors that it made), or train again."
         )
-    return stored_content(vectors, dataset.items)
+    content = stored_content(vectors, dataset.items)
+    if (model / QUERY_FOLDER).is_dir():
+        content = {**content, QUERY_WORDS: _words(model / QUERY_FOLDER, dataset)}
+    return content

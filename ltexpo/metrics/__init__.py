@@ -12,8 +12,10 @@ from ltexpo.metrics.calibration import (
 from ltexpo.metrics.exposure import exposure_table, group_exposure, item_exposure, list_exposure
 from ltexpo.metrics.inequality import entropy, gini, lorenz, min_share, worst_share
 from ltexpo.metrics.intervals import Estimate, Ratio, difference, estimate, mean_estimate, ratio_estimate
+from ltexpo.metrics.small_groups import LEAST_USERS, merge_small
 
 __all__ = [
+    "LEAST_USERS",
     "Attention",
     "Estimate",
     "Ratio",
@@ -34,6 +36,7 @@ __all__ = [
     "log_loss",
     "lorenz",
     "mean_estimate",
+    "merge_small",
     "min_share",
     "ratio_estimate",
     "reliability_table",

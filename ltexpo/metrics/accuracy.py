@@ -88,7 +88,7 @@ def found_ranks(rankings: pd.DataFrame, relevant: pd.DataFrame) -> pd.DataFrame:
     found: pd.DataFrame = wanted.merge(shown, on=pair, how="left")
     if len(found) > len(wanted):
         twice = found[found.duplicated(pair)].iloc[0]
-        raise TableError(f"the ranking of request '{twice[pair[0]]}' holds item '{twice[pair[1]]}' twice. Keep one.")
+        raise TableError(f"the ranking of a request holds item '{twice[Columns.Item]}' twice. Keep one.")
     found[Columns.Rank] = found[Columns.Rank].astype(np.float64).fillna(0).astype(np.int64)
     return found
 

@@ -66,7 +66,8 @@ def clusters_of(requests: "pd.Index[Any]", users: "pd.Series[Any] | None") -> np
         return requests.to_numpy()
     clusters = users.reindex(requests)
     if clusters.isna().any():
-        raise TableError(f"request '{requests[clusters.isna().to_numpy()][0]}' has no user. Give every request one.")
+        without = int(clusters.isna().sum())
+        raise TableError(f"{without} of {len(requests)} requests have no user. Give every request one.")
     return clusters.to_numpy()
 
 

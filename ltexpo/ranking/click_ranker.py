@@ -4,6 +4,10 @@ A product that was not clicked may not have been looked at. Under the position-b
 it was, with probability a (1 − γ) / (1 − a γ), for a slot looked at with probability a and a click rate γ of what is
 looked at: so much does such a row weigh, and a click weighs 1 (one step of EM; Wang et al. 2018). The same model
 calibrates.
+
+Trees follow the clicks on the products that they learn from, and most new products that are asked about are not among
+these. So the map of new products is fitted on scores by trees that did not learn from the product: else the best of
+them would be promised what only luck made of their like.
 """
 
 import json
@@ -17,11 +21,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from ltexpo.columns import Tier
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.ranking.calibrate_shown import calibrate_shown
 from ltexpo.ranking.calibrate_tiers import tiers_from, tiers_record
 from ltexpo.ranking.features import Candidates
 from ltexpo.ranking.gbm import Gbm, GbmSettings
+from ltexpo.ranking.product_spread import Singles, product_excess
 from ltexpo.ranking.rolling import LabelDay, by_day
 from ltexpo.ranking.scores import Scores
 from ltexpo.ranking.shown import Shown
@@ -42,7 +48,8 @@ class ClickRanker:
     """See above.
 
     Fitted: `click_` (`Gbm`), `calibration_` (by tier), `unseen_` (not saved: for each label day the scores (n,) of its
-    rows by boosters and maps that did not learn from their users), `spread_` (see `spread`; None with too few clicks on
+    rows by boosters that did not learn from their users, of new products by some that did not learn from these, and by
+    maps that did not learn from the users), `spread_` (see `spread`; None with too few clicks on
     products that were shown to a user again).
     """
 
@@ -70,8 +77,10 @@ class ClickRanker:
         n = len(shown.item)
         weight[n:] *= _products_alike(learnt.item[n:])
         self.click_ = Gbm(self.settings).fit(features, learnt.clicked.astype(np.int8), group, weight=weight, rng=rng)
+        strange = self._strange(features, learnt, weight, n, rng)
         features, group = features[:n], group[:n]
-        score = expit(self.click_.raw_unseen(features, group))
+        known = expit(self.click_.raw_unseen(features, group))
+        score = np.where(tier == Tier.New, strange, known)
         found = calibrate_shown(score, shown, tier, usable=np.ones(len(score), dtype=bool), know_tiers=True)
         if found is None:
             raise TableError("impressions hold too few clicks to calibrate on. Raise rolling.days or min_clicks.")
@@ -79,6 +88,10 @@ class ClickRanker:
         self.unseen_ = by_day(self._unseen(score, shown, tier, group), days)
         logged = all(day.looks is not None for day in days)
         self.spread_ = fit_spread(Repeats.of(days, self.unseen_)) if logged else None
+        if self.spread_ is not None:
+            singles = Singles.of(days, np.concatenate(self.unseen_), self.calibration_(strange, tier))
+            excess = product_excess(singles, dict(self.spread_.tiers), self.spread_.tau)
+            self.spread_ = replace(self.spread_, excess=excess)
         return self
 
     def score(self, candidates: Candidates, tier: npt.NDArray[np.object_]) -> Scores:
@@ -89,6 +102,21 @@ class ClickRanker:
         if self.spread_ is None:
             return scores
         return replace(scores, spread=np.maximum(self.spread_.std(scores.score, own), scores.std))
+
+    def _strange(
+        self, features: pd.DataFrame, learnt: Shown, weight: npt.NDArray[np.float64], n: int,
+        rng: int | np.random.Generator,
+    ) -> npt.NDArray[np.float64]:
+        """Scores of the first `n` rows by trees that did not learn from their products; by all where there are too few
+        products to leave some out."""
+        if len(np.unique(learnt.item)) < self.settings.bags:
+            return expit(self.click_.raw(features[:n]))
+        # As many trees as the others have: what they make of a product that they know, these make of one like it.
+        rounds = max(1, round(float(np.mean([booster.num_trees() for booster in self.click_.boosters_]))))
+        trees = Gbm(self.settings).fit(
+            features, learnt.clicked.astype(np.int8), learnt.item, weight=weight, rounds=rounds, rng=rng
+        )
+        return expit(trees.raw_unseen(features[:n], learnt.item[:n]))
 
     def _unseen(
         self, score: npt.NDArray[np.float64], shown: Shown, tier: npt.NDArray[np.object_],

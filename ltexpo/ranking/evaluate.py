@@ -166,8 +166,8 @@ class _Arm:
         users[requests] = row_users
         torn = users[requests] != row_users
         if torn.any():
-            request = frame[Columns.Request].iloc[int(np.flatnonzero(torn)[0])]
-            raise TableError(f"{source}: request '{request}' has more than one user_id. Give each list one user.")
+            row = int(np.flatnonzero(torn)[0])
+            raise TableError(f"{source} row {row}: its request has more than one user_id. Give each list one user.")
         lists = pd.DataFrame({
             Columns.Request: requests, Columns.Rank: frame[Columns.Rank].to_numpy(np.int64), Columns.Item: items,
         })

@@ -12,6 +12,8 @@ from ltexpo.columns import Tier
 from ltexpo.config import Settings
 from ltexpo.data.history import History
 from ltexpo.errors import TableError
+from ltexpo.graph.nearest import nearest
+from ltexpo.ranking.asked import Asked, Texts
 from ltexpo.ranking.blend import Blend, mixed
 from ltexpo.ranking.item_features import ItemFeatureSettings, item_features
 from ltexpo.ranking.matching import Matcher
@@ -66,17 +68,18 @@ class CandidateFeatures:
     - `u_count`, `u_days`, `u_last`, `u_since`: the user's interactions, days with any, interactions of the last such
       day, days from it to the end of history;
     - `p_price`: log price over the user's mean log price, where items have prices;
-    - `m_match`, `m_worth`: log P(item | user) of the match model, and what it says of the item alone.
+    - `m_match`, `m_worth`: log P(item | user) of the match model, and what it says of the item alone;
+    - `q_text`: where queries are read, cosine of what was typed with the item's text (NaN: either is missing).
 
     Fitted: `item_` (I, ·) item features, `tier_`, `demand_` (I,).
     """
 
     def __init__(
         self, blend: Blend, settings: FeatureSettings | None = None, *, vectors: Vectors | None = None,
-        matcher: Matcher | None = None,
+        matcher: Matcher | None = None, asked: Asked | None = None,
     ) -> None:
         self.blend, self.settings, self.vectors = blend, settings or FeatureSettings(), dict(vectors or {})
-        self.matcher = matcher
+        self.matcher, self.asked = matcher, asked
 
     def fit(
         self, history: History, items: pd.DataFrame, tier: npt.NDArray[np.object_], *,
@@ -113,20 +116,28 @@ class CandidateFeatures:
         return self
 
     def table(
-        self, users: npt.NDArray[np.int64], *, skip: Csr | None = None, pairs: Csr | None = None
+        self, users: npt.NDArray[np.int64], *, skip: Csr | None = None, pairs: Csr | None = None,
+        queries: Texts | None = None,
     ) -> Candidates:
         """Candidates of `users` (B,) codes; nothing stored in `skip` (B, I) is among them.
 
-        With `pairs` (B, I) these are judged in place of candidates: what was shown, for one.
+        With `pairs` (B, I) these are judged in place of candidates: what was shown, for one. `queries` (B,): what each
+        has typed, '' where nothing; the same user may stand in several rows. They are read where `asked` is given.
         """
         history, pair = self.history_, self.settings.pair
         latest = Latest.of(history, users, pair)
         parts = self.blend.parts(users, skip=skip)
         n = 0 if pairs is not None else self.settings.pool.matched
-        matched = None if self.matcher is None else self.matcher.match(history, users, self.tier_, n)
+        typed = None if self.asked is None else self.asked.whole(queries, len(users))
+        matched = None
+        if self.matcher is not None:
+            matched = self.matcher.match(history, users, self.tier_, n, queries=typed)
+        best = None if matched is None else matched.best
+        if self.asked is not None and typed is not None:
+            typed = self.asked.narrow(typed)
+            best = _also(best, _nearest(typed, self.vectors[self.asked.name], n))
         pool = candidate_pool(
-            parts, latest, self.demand_, self.tier_, self.settings.pool, vectors=self.vectors,
-            matched=None if matched is None else matched.best, skip=skip,
+            parts, latest, self.demand_, self.tier_, self.settings.pool, vectors=self.vectors, matched=best, skip=skip,
         )
         pairs = pool.pairs if pairs is None else csr(pairs).sorted_indices()
         user = np.repeat(np.arange(len(users)), np.diff(pairs.indptr))
@@ -145,6 +156,8 @@ class CandidateFeatures:
             columns["p_price"] = _price_fit(self.items_["price"].to_numpy(dtype=float), latest, user, item)
         if matched is not None:
             columns["m_match"], columns["m_worth"] = matched.score(user, item), matched.items[item, -1]
+        if self.asked is not None and typed is not None:
+            columns["q_text"] = _cosine(typed, self.vectors[self.asked.name], user, item)
         own = pd.DataFrame({name: np.asarray(values, dtype=np.float32) for name, values in columns.items()})
         of_item = pd.DataFrame({name: self.item_[name].to_numpy()[item] for name in self.item_.columns})
         of_pair = pair_features(
@@ -169,6 +182,30 @@ def at_pairs(
 ) -> npt.NDArray[np.float32]:
     """Entries of `matrix` at (row, column), 0 where nothing is stored: (n,)."""
     return np.asarray(csr(matrix)[row, column], dtype=np.float32).ravel()
+
+
+def _also(one: Csr | None, other: Csr) -> Csr:
+    return other if one is None else csr(one + other)
+
+
+def _nearest(rows: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], n: int) -> Csr:
+    """CSR (B, I): 1 at the `n` of `vectors` (I, w) nearest to each of `rows` (B, w); nothing for rows of NaN."""
+    there = np.flatnonzero(np.isfinite(rows).all(axis=1))
+    shape = (len(rows), len(vectors))
+    if not n or not len(there):
+        return csr(shape, dtype=np.float32)
+    found, alike = nearest(rows[there], vectors, min(n, len(vectors)))
+    near = (found >= 0) & (alike > 0)
+    row = np.broadcast_to(there[:, None], found.shape)[near]
+    return csr((np.ones(len(row), dtype=np.float32), (row, found[near])), shape=shape)
+
+
+def _cosine(
+    rows: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], row: npt.NDArray[np.int64],
+    item: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    found = np.einsum("nd,nd->n", rows[row], vectors[item])
+    return np.where(np.abs(vectors).sum(axis=1)[item] > 0, found, np.float32(np.nan))
 
 
 def _missing_zeros(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -67,14 +67,15 @@ class Gbm:
     def fit(
         self, features: pd.DataFrame, outcome: npt.ArrayLike, group: npt.ArrayLike, *,
         weight: npt.ArrayLike | None = None, calibrate: npt.ArrayLike | None = None, means: str = "P(outcome)",
-        rng: int | np.random.Generator = 0,
+        rounds: int | None = None, rng: int | np.random.Generator = 0,
     ) -> Self:
         """Learn from `features` (n, F); `outcome` (n,): 0 or 1, or counts for poisson.
 
         `group` (n,) names what belongs together and is never split between folds: the request of lambdarank, which
         orders within it; for binary and poisson the user, or the family of items. `weight` (n,) is how many rows each
         stands for (one, or more where negatives were drawn); `calibrate` (n,) marks the rows that probabilities are
-        fitted on, none: all. Raises `TableError` when outcomes are all alike or there are fewer groups than bags.
+        fitted on, none: all; `rounds`: trees of each booster, none: as many as are best for the groups that it left
+        out. Raises `TableError` when outcomes are all alike or there are fewer groups than bags.
         """
         settings, rng = self.settings, np.random.default_rng(rng)
         label = np.asarray(outcome, dtype=np.float64)
@@ -100,7 +101,9 @@ class Gbm:
             train, held = rows[~out[rows]], rows[out[rows]]
             self.starts_.append(self._fit_start(table[train], label[train], mass[train]))
             start = self._start(table, fold)
-            booster = _boost(table, label, mass, codes, train, held, start, self.features_, settings, seed + fold)
+            booster = _boost(
+                table, label, mass, codes, train, held, start, self.features_, settings, seed + fold, rounds
+            )
             self.boosters_.append(booster)
             out_of_fold[held] = self._raw(table[held], fold)
         self.calibration_: Calibration | None = None
@@ -251,9 +254,10 @@ def _logged(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 def _boost(
     table: npt.NDArray[np.float32], label: npt.NDArray[np.float64], mass: npt.NDArray[np.float64],
     codes: npt.NDArray[np.int64], train: npt.NDArray[np.int64], held: npt.NDArray[np.int64],
-    start: npt.NDArray[np.float64], names: list[str], settings: GbmSettings, seed: int,
+    start: npt.NDArray[np.float64], names: list[str], settings: GbmSettings, seed: int, rounds: int | None,
 ) -> Any:
-    """One booster on the rows `train`, as long as it should be for the rows `held`; both are sorted by group."""
+    """One booster on the rows `train`, as long as it should be for the rows `held`, or of `rounds` trees; both are
+    sorted by group."""
     import lightgbm
 
     ranking = settings.objective == "lambdarank"
@@ -277,12 +281,15 @@ def _boost(
         parameters |= {
             "lambdarank_truncation_level": settings.truncation, "metric": "ndcg", "eval_at": [settings.truncation],
         }
-    stop = lightgbm.early_stopping(settings.patience, verbose=False)
-    booster = lightgbm.train(
-        parameters, training, settings.max_rounds, valid_sets=[data(held, training)], callbacks=[stop]
-    )
+    if rounds is not None:
+        booster = lightgbm.train(parameters, training, rounds)
+    else:
+        stop = lightgbm.early_stopping(settings.patience, verbose=False)
+        booster = lightgbm.train(
+            parameters, training, settings.max_rounds, valid_sets=[data(held, training)], callbacks=[stop]
+        )
     # Only what predicts is kept: the training data would stay in memory with the booster.
-    text = booster.model_to_string(num_iteration=booster.best_iteration)
+    text = booster.model_to_string(num_iteration=rounds or booster.best_iteration)
     return lightgbm.Booster(model_str=text)
 
 

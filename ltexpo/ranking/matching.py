@@ -67,10 +67,14 @@ class Matcher:
         return cls(model, vectors, items, content, users)
 
     def match(
-        self, history: History, users: npt.NDArray[np.int64], tier: npt.NDArray[np.object_], n: int
+        self, history: History, users: npt.NDArray[np.int64], tier: npt.NDArray[np.object_], n: int, *,
+        queries: Floats | None = None,
     ) -> Matched:
-        """`users` (B,) codes of `history` against everything, with the best `n` products of each `tier` (I,)."""
-        vectors = self._user_vectors(history, users)
+        """`users` (B,) codes of `history` against everything, with the best `n` products of each `tier` (I,).
+
+        `queries` (B, d): what each of them has typed, NaN where nothing.
+        """
+        vectors = self._user_vectors(history, users, queries)
         groups = [group for group in (np.flatnonzero(tier == name) for name in Tier.All) if len(group) and n]
         total = np.empty(len(users), dtype=np.float32)
         rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -98,5 +102,7 @@ class Matcher:
             self.model, self.catalogue, self.content, item, self._user_vectors(history, users)[user]
         )
 
-    def _user_vectors(self, history: History, users: npt.NDArray[np.int64]) -> Floats:
-        return self.model.user_vectors(history, users, self.items, attributes=self.attributes)
+    def _user_vectors(
+        self, history: History, users: npt.NDArray[np.int64], queries: Floats | None = None
+    ) -> Floats:
+        return self.model.user_vectors(history, users, self.items, attributes=self.attributes, queries=queries)

@@ -10,7 +10,6 @@ What learns what, so that nothing is told its own future:
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -29,7 +28,8 @@ from ltexpo.data.ids import IdMap
 from ltexpo.data.split import as_utc
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError
-from ltexpo.progress import stage, track
+from ltexpo.progress import Watch, stage, track
+from ltexpo.ranking.asked import ReadQueries, typed_in
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
 from ltexpo.ranking.explore import best_with_tail
@@ -76,20 +76,72 @@ class Scored:
     scores: Scores
     kept: npt.NDArray[np.int64]
     """Rows of the lists, by user, best first."""
-    strangers: int
-    """Users among them without interactions."""
+
+    def frame(self) -> pd.DataFrame:
+        """The lists: request_id, user_id, item_id, score, score_std, [score_spread], rank."""
+        row = self.kept
+        ids = self.user_ids[self.candidates.user[row]]
+        frame = pd.DataFrame({
+            Columns.Request: ids, Columns.User: ids, Columns.Item: self.item_ids.decode(self.candidates.item[row]),
+            Columns.Score: self.scores.score[row], Columns.ScoreStd: self.scores.std[row],
+        })
+        if self.scores.spread is not None:
+            frame[Columns.ScoreSpread] = self.scores.spread[row]
+        frame[Columns.Rank] = frame.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)
+        return frame
+
+    def counts(self, k: int) -> dict[str, int]:
+        """Candidates, and lists shorter than `k`."""
+        lengths = np.bincount(self.candidates.user[self.kept], minlength=len(self.user_ids))
+        return {"candidates": len(self.kept), f"lists shorter than {k}": int((lengths < k).sum())}
+
+
+@dataclass(frozen=True)
+class Users:
+    """Users whose lists are asked for, and all that scores them."""
+
+    settings: ModelSettings
+    today: CandidateFeatures
+    ranker: Ranker | ClickRanker
+    visited: History
+    wanted: "pd.Index[Any]"
+    seen: Any
+    counts: dict[str, int]
+    """Of users; those of candidates are 0, and each block adds its own."""
+
+    @property
+    def starts(self) -> range:
+        """The first user of each block: blocks are scored one by one, in any order and anywhere."""
+        return range(0, len(self.wanted), _USERS_AT_ONCE)
+
+    def score(self, start: int) -> Scored:
+        """The block of users that begins at `start`."""
+        today, settings = self.today, self.settings
+        history, tier = today.history_, today.tier_
+        ids = self.wanted[start : start + _USERS_AT_ONCE]
+        codes = self.visited.user_ids.codes(ids)
+        candidates = today.table(codes, skip=None if self.seen is None else self.seen[codes])
+        scores = self.ranker.score(candidates, tier)
+        kept = best_with_tail(
+            candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
+            k=settings.k, share=settings.explore, in_new=tier[candidates.item] == Tier.New,
+            new_share=settings.explore_new,
+        )
+        return Scored(ids, history.item_ids, candidates, scores, kept)
 
 
 class Model:
     """See above.
 
-    Fitted: `weights_` (of the blend), `reader_`, `demand_`, `ranker_`, `report_`, `label_days_` (not saved).
+    Fitted: `weights_` (of the blend), `reader_`, `demand_`, `ranker_`, `asks_` (whether it has learnt to read what
+    users type), `report_`, `label_days_` (not saved).
     """
 
     weights_: dict[str, float]
     reader_: Reader
     demand_: Gbm
     ranker_: Ranker | ClickRanker
+    asks_: bool
     report_: dict[str, Any]
     label_days_: list[LabelDay]
 
@@ -98,13 +150,16 @@ class Model:
 
     def fit(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None,
-        reader: Reader | None = None, rng: int | np.random.Generator = 0,
+        reader: Reader | None = None, read_queries: ReadQueries | None = None, rng: int | np.random.Generator = 0,
+        watch: Watch | None = None,
     ) -> Self:
         """Learn from the events before `settings.until`.
 
         content: name → vectors (I, d) and who has one (I,), in the row order of the dataset's items; `edges`: given
-        edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since.
-        Raises `SplitError`, `TableError`, `ConfigError`.
+        edges between products; `reader`: of an earlier model, whose match model goes on learning on the days since;
+        `read_queries`: what users typed (the column `query` of events) → vectors of the encoder of the content that
+        `fusion.query` names; none: it is not looked at; `watch` is told the networks' losses as they come. Raises
+        `SplitError`, `TableError`, `ConfigError`.
         """
         settings, rng = self.settings, np.random.default_rng(rng)
         items, events = dataset.items, training_events(dataset, settings)
@@ -116,8 +171,10 @@ class Model:
         own = _reader_settings(settings)
         before = None if reader is None or reader.match_ is None else reader.match_.until_
         self.reader_ = Reader(own) if reader is None else reader.continued(own, before=dates[0])
+        self.asks_ = read_queries is not None and typed_in(events)
         vectors, matcher = self.reader_.fit_read(
-            items, earlier, content, users=dataset.users, edges=edges, rng=rng
+            items, earlier, content, users=dataset.users, edges=edges,
+            read_queries=read_queries if self.asks_ else None, rng=rng, watch=watch,
         )
         rolled = roll(
             items, events, lambda: self._blend(items, edges), features=settings.features, settings=settings.rolling,
@@ -126,7 +183,7 @@ class Model:
             read_as_new=lambda ids: self.reader_.read(
                 items, earlier, content, users=dataset.users, edges=edges, as_new=ids
             ),
-            rng=rng,
+            asked=self.reader_.asked(content, read_queries) if self.asks_ else None, rng=rng,
         )
         self.demand_, self.label_days_ = rolled.demand, rolled.days
         with stage("ranker"):
@@ -148,59 +205,40 @@ class Model:
         edges: pd.DataFrame | None = None, until: Any = None,
     ) -> Recommendation:
         """Lists of `user_ids` (none: as the settings say) from the events before `until` (none: the settings')."""
-        found = list(self.score(dataset, content, user_ids=user_ids, edges=edges, until=until))
-        frames = []
-        for scored in found:
-            row = scored.kept
-            ids = scored.user_ids[scored.candidates.user[row]]
-            frames.append(pd.DataFrame({
-                Columns.Request: ids, Columns.User: ids,
-                Columns.Item: scored.item_ids.decode(scored.candidates.item[row]),
-                Columns.Score: scored.scores.score[row], Columns.ScoreStd: scored.scores.std[row],
-            }))
-            if scored.scores.spread is not None:
-                frames[-1][Columns.ScoreSpread] = scored.scores.spread[row]
-        candidates = pd.concat(frames, ignore_index=True)
-        candidates[Columns.Rank] = candidates.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)
-        lengths = candidates.groupby(Columns.Request, sort=False).size()
-        asked = found[0].user_ids.append([one.user_ids for one in found[1:]])
-        counts = {
-            **users_counted(dataset, self.settings, asked, sum(one.strangers for one in found)),
-            "candidates": len(candidates),
-            f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()) + len(asked) - len(lengths),
-        }
-        return Recommendation(candidates, {**self.report_, "counts": counts})
+        users = self.users(dataset, content, user_ids=user_ids, edges=edges, until=until)
+        frames, counts = [], users.counts
+        for start in track(users.starts, "candidates", total=len(users.starts)):
+            scored = users.score(start)
+            frames.append(scored.frame())
+            counts = {name: count + scored.counts(self.settings.k).get(name, 0) for name, count in counts.items()}
+        return Recommendation(
+            candidates=pd.concat(frames, ignore_index=True), report={**self.report_, "counts": counts}
+        )
 
-    def score(
+    def users(
         self, dataset: Dataset, content: Content, *, user_ids: "pd.Index[Any] | None" = None,
         edges: pd.DataFrame | None = None, until: Any = None,
-    ) -> Iterator[Scored]:
-        """Candidates and scores in blocks of users; see `recommend`."""
-        settings = self.settings
+    ) -> "Users":
+        """All that is asked for, to be scored block by block; see `recommend`."""
         today = self.today(dataset, content, edges=edges, until=until)
-        history, tier = today.history_, today.tier_
-        wanted = IdMap.of(wanted_users(dataset, history, settings) if user_ids is None else user_ids).ids
+        history = today.history_
+        wanted = IdMap.of(wanted_users(dataset, history, self.settings) if user_ids is None else user_ids).ids
         visited = history.also(wanted)
         today.adopt(visited)
-        seen = visited.seen() if settings.exclude_seen else None
-        starts = range(0, len(wanted), _USERS_AT_ONCE)
-        for start in track(starts, "candidates", total=len(starts)):
-            ids = wanted[start : start + _USERS_AT_ONCE]
-            codes = visited.user_ids.codes(ids)
-            candidates = today.table(codes, skip=None if seen is None else seen[codes])
-            scores = self.ranker_.score(candidates, tier)
-            kept = best_with_tail(
-                candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
-                k=settings.k, share=settings.explore, in_new=tier[candidates.item] == Tier.New,
-                new_share=settings.explore_new,
-            )
-            strangers = int((~ids.isin(history.user_ids.ids)).sum())
-            yield Scored(ids, history.item_ids, candidates, scores, kept, strangers)
+        seen = visited.seen() if self.settings.exclude_seen else None
+        strangers = int((~wanted.isin(history.user_ids.ids)).sum())
+        counts = {
+            **users_counted(dataset, self.settings, wanted, strangers), "candidates": 0,
+            f"lists shorter than {self.settings.k}": 0,
+        }
+        return Users(self.settings, today, self.ranker_, visited, wanted, seen, counts)
 
     def today(
-        self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None
+        self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None,
+        read_queries: ReadQueries | None = None,
     ) -> CandidateFeatures:
-        """Features of any users and items from the events before `until` (none: the settings')."""
+        """Features of any users and items from the events before `until` (none: the settings'); without `read_queries`
+        nothing may be asked."""
         settings = self.settings if until is None else self.settings.model_copy(update={"until": until})
         events = training_events(dataset, settings)
         history = History.of(dataset.items, events, event_weights=settings.event_weights)
@@ -209,7 +247,8 @@ class Model:
         known = item_features(history, items, settings.features.item, vectors=vectors)
         tier = settings.tail.assign(items, events)[Columns.Tier].to_numpy(dtype=object)
         blend = self._blend(dataset.items, edges)
-        return CandidateFeatures(blend, settings.features, vectors=vectors, matcher=matcher).fit(
+        asked = self.reader_.asked(content, read_queries) if self.asks_ else None
+        return CandidateFeatures(blend, settings.features, vectors=vectors, matcher=matcher, asked=asked).fit(
             history, items, tier, known=known, demand=self.demand_.score(known),
             looked=looks(events, history.item_ids, settings.attention),
         )
@@ -223,7 +262,7 @@ class Model:
         kind = "clicks" if isinstance(self.ranker_, ClickRanker) else "taken"
         config = {
             "settings": self.settings.model_dump(mode="json"), "weights": self.weights_, "ranker": kind,
-            "report": self.report_,
+            "queries": self.asks_, "report": self.report_,
         }
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         self.reader_.save(folder / READER_FOLDER)
@@ -247,7 +286,7 @@ class Model:
     def _read(cls, folder: Path) -> Self:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         model = cls(check_settings(ModelSettings, config["settings"], str(folder / CONFIG_FILE)))
-        model.weights_, model.report_ = config["weights"], config["report"]
+        model.weights_, model.report_, model.asks_ = config["weights"], config["report"], config.get("queries", False)
         model.reader_ = Reader.load(folder / READER_FOLDER, _reader_settings(model.settings))
         model.demand_ = Gbm.load(folder / DEMAND_FOLDER)
         ranker = ClickRanker if config["ranker"] == "clicks" else Ranker

@@ -13,10 +13,12 @@ import ltexpo
 from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset
 from ltexpo.encoders.item_vectors import Content
+from ltexpo.ranking.asked import cleaned
 from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.model import Model
 from ltexpo.ranking.parts import parts_of
 from ltexpo.ranking.recommend import training_events
+from ltexpo.ranking.spread import Spread
 from ltexpo.ranking.train_report import TrainReport, interval
 
 _PACKAGES = ("lightgbm", "torch", "torch-geometric", "numpy", "pandas")
@@ -56,8 +58,11 @@ def _use(own_words: bool) -> str:
     )
     return f"""```
 ltexpo recommend --data DATA --model THIS_FOLDER{vectors} --out OUT
+ltexpo recommend --data DATA --model THIS_FOLDER{vectors} --candidates FILE --out OUT
 ltexpo explain --data DATA --rankings RANKINGS --request ID --model THIS_FOLDER{vectors}
 ```
+
+The second scores lists made elsewhere: request_id, item_id, optional user_id and query.
 
 {_paragraph(needs + " DATA may hold newer products, users and events than those it learnt from.")}"""
 
@@ -76,8 +81,14 @@ def _spread(model: Model) -> str:
 
 `score_spread` is how far the true chance of a single user and product lies from its score, which is the mean of all
 that look alike to the model: learnt from {spread.clicks:,} clicks on {spread.pairs:,} pairs that were shown more than
-once (standard deviation of the log-odds {spread.tau:.2f} ± {spread.error:.2f}, one standard error)."""
+once (standard deviation of the log-odds {spread.tau:.2f} ± {spread.error:.2f}, one standard error). Products that
+are less known scatter more, by what users of the same product have in common: {_by_tier(spread)}."""
     return ""
+
+
+def _by_tier(spread: Spread) -> str:
+    tiers = np.array(Tier.All, dtype=object)
+    return ", ".join(f"{tau:.2f} for {name}" for name, tau in zip(tiers, spread.tau_of(tiers), strict=True))
 
 
 def _data(model: Model, dataset: Dataset, content: Content, own_words: bool) -> str:
@@ -95,12 +106,23 @@ def _data(model: Model, dataset: Dataset, content: Content, own_words: bool) -> 
         f"- from {events[Columns.Timestamp].min():%Y-%m-%d %H:%M} to {events[Columns.Timestamp].max():%Y-%m-%d %H:%M} "
         f"UTC; nothing at or after {model.report_['learnt_before']} was seen",
         f"- label days, from which the trees learnt: {', '.join(model.report_['label_days'])}",
-        *_begun(model), *(vectors or ["- no vectors"]), *_unseen(content, dataset, tiers),
+        *_begun(model), *(vectors or ["- no vectors"]), *_queries(model, events), *_unseen(content, dataset, tiers),
         "- tiers: " + ", ".join(f"{int((tiers == name).sum()):,} {name}" for name in Tier.All)
         + f"; {model.settings.tail}",
     ]
     lines += [f"- {note.replace('.', ': ', 1)}: {count:,}" for note, count in dataset.notes.items()]
     return "\n".join(lines)
+
+
+def _queries(model: Model, events: pd.DataFrame) -> list[str]:
+    """What users typed, where it was learnt from."""
+    if not model.asks_:
+        return []
+    typed = cleaned(events[Columns.Query])
+    return [
+        f"- queries, read as the vectors `{model.reader_.settings.query}` are: {len(set(typed) - {''}):,} different "
+        f"ones on {int((typed != '').sum()):,} events"
+    ]
 
 
 def _begun(model: Model) -> list[str]:

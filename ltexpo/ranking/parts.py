@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 
 MATCH, ATTRIBUTES, BEHAVIOUR = "match", "attributes", "behaviour"
-POPULARITY, PRICE, USER = "popularity", "price", "user"
+POPULARITY, PRICE, USER, QUERY = "popularity", "price", "user", "query"
 GRAPH = "graph"
 BASELINE = "baseline"
 """What is said of every candidate before anything is known of it."""
-RESERVED = (MATCH, ATTRIBUTES, BEHAVIOUR, POPULARITY, PRICE, USER, BASELINE)
+RESERVED = (MATCH, ATTRIBUTES, BEHAVIOUR, POPULARITY, PRICE, USER, QUERY, BASELINE)
 """Parts that are not vectors: no vectors may be called so."""
 
 _COMPONENTS = {
@@ -17,6 +17,7 @@ _COMPONENTS = {
 }
 _WORDS = {
     "image": "picture", GRAPH: "product graph", "match": "likeness", USER: "the user's habits",
+    QUERY: "what was typed",
 }
 
 
@@ -45,6 +46,8 @@ def _part(name: str, vectors: set[str]) -> str:
         if rest in ("same", "same_age", "near"):
             return BEHAVIOUR
         return PRICE if rest == "price" else ATTRIBUTES
+    if kind == "q":
+        return QUERY
     return MATCH if kind == "m" else USER
 
 

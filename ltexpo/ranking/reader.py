@@ -24,7 +24,8 @@ from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.graph import GraphSettings, ProductGraph
 from ltexpo.graph.encoder_settings import GraphEncoderSettings
 from ltexpo.graph.product_graph import PRODUCT
-from ltexpo.progress import stage
+from ltexpo.progress import Watch, stage
+from ltexpo.ranking.asked import Asked, ReadQueries
 from ltexpo.ranking.features import Vectors
 from ltexpo.ranking.matching import Matcher
 from ltexpo.ranking.parts import GRAPH, MATCH, RESERVED
@@ -57,6 +58,11 @@ class ReaderSettings(Settings):
     device: str = "auto"
     """Where the networks run: auto, cpu, cuda."""
 
+    @property
+    def query(self) -> str:
+        """The vectors whose encoder reads what users type."""
+        return (self.fusion or FusionSettings()).query
+
 
 class Reader:
     """The two networks.
@@ -84,9 +90,12 @@ class Reader:
 
     def fit_read(
         self, items: pd.DataFrame, events: pd.DataFrame, content: Content, *, users: pd.DataFrame | None = None,
-        edges: pd.DataFrame | None = None, rng: int | np.random.Generator = 0,
+        edges: pd.DataFrame | None = None, read_queries: ReadQueries | None = None,
+        rng: int | np.random.Generator = 0, watch: Watch | None = None,
     ) -> tuple[Vectors, Matcher | None]:
-        """`fit`, then `read` of the same tables."""
+        """`fit`, then `read` of the same tables. `read_queries`: by the encoder of the vectors that the match model
+        takes queries for (`fusion.query`); none: what users typed is not looked at. `watch` is told the losses of both
+        networks as they come."""
         settings, rng = self.settings, np.random.default_rng(rng)
         taken = sorted(set(content) & set(RESERVED))
         if taken:
@@ -112,16 +121,22 @@ class Reader:
             if self.graph_ is None:
                 with stage("graph network"):
                     self.graph_ = GraphEncoder(settings.network, device=settings.device).fit(
-                        graph, _by_id(narrow, items), rng=rng
+                        graph, _by_id(narrow, items), rng=rng, watch=watch
                     )
         extra = self._graph_vectors(graph, items, narrow)
         if settings.fusion is not None:
             from ltexpo.fusion.match import MatchModel
 
-            history = History.of(items, events, event_weights=settings.event_weights)
+            history, queries = History.of(items, events, event_weights=settings.event_weights), None
+            if read_queries is not None and Columns.Query in events.columns:
+                from ltexpo.fusion.queries import Queries
+
+                queries = Queries.of(history, events, read_queries)
             with stage("match model"):
                 made = self.match_ or MatchModel(settings.fusion, settings.training, device=settings.device)
-                self.match_ = made.fit(items, history, {**content, **extra}, users=users, rng=rng)
+                self.match_ = made.fit(
+                    items, history, {**content, **extra}, users=users, queries=queries, rng=rng, watch=watch
+                )
         return self._read(items, content, narrow, extra, users)
 
     def continued(self, settings: ReaderSettings, *, before: pd.Timestamp) -> Self:
@@ -158,6 +173,13 @@ class Reader:
         narrow = self._narrow(content)
         graph = None if self.graph_ is None else self._graph(items, events, narrow, edges)
         return self._read(items, content, narrow, self._graph_vectors(graph, items, narrow), users, as_new)
+
+    def asked(self, content: Content, read_queries: ReadQueries | None) -> Asked:
+        """How what users type is read beside `content`. Raises `ConfigError`."""
+        name = self.settings.query
+        if name not in content:
+            raise ConfigError(f"query '{name}' is not among the vectors; there are {', '.join(content) or 'none'}.")
+        return Asked(name, content[name][0].shape[1], self.directions_.get(name), read_queries)
 
     def save(self, folder: Path) -> None:
         """Write edges.json, graph/ and match/ into `folder`, which is made."""

@@ -19,6 +19,7 @@ from ltexpo.data.history import History
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import SplitError
 from ltexpo.progress import track
+from ltexpo.ranking.asked import Asked, Texts, askers, cleaned
 from ltexpo.ranking.baskets import cut_baskets
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.demand import DemandDay, DemandSettings, fit_demand
@@ -72,7 +73,7 @@ class LabelDay:
 
     day: pd.Timestamp
     user_ids: "pd.Index[Any]"
-    """(B,)"""
+    """(B,) one for each user; for each user and query where queries are read"""
     candidates: Candidates
     outcome: npt.NDArray[np.int8]
     """(n,) 1 where the user took the candidate."""
@@ -86,6 +87,8 @@ class LabelDay:
     """(n,) where it was logged: of having been shown where it was."""
     looks: Looks | None = None
     """Where candidates are what was shown: every impression by itself."""
+    queries: Texts | None = None
+    """(B,) what was typed, '' where nothing; a user is there once for each query. None where none is read."""
 
     @property
     def group(self) -> npt.NDArray[np.object_]:
@@ -155,14 +158,15 @@ def roll(
     settings: RollingSettings, event_weights: dict[str, float], tail: TailSpec, vectors: Vectors | None = None,
     matcher: Matcher | None = None, attention: str | tuple[float, ...] = "log2", exclude_seen: bool = False,
     read_as_new: Callable[[npt.NDArray[np.object_]], tuple[Vectors, Matcher | None]] | None = None,
-    rng: int | np.random.Generator = 0,
+    asked: Asked | None = None, rng: int | np.random.Generator = 0,
 ) -> Rolled:
     """Make label days from `events` (training events only), and learn demand from them.
 
     `make_blend` gives a new blend for each fit; `vectors` (name → (I, d)) are in the order of sorted item ids, which
     is that of every history's item codes. Vectors and `matcher` may have learnt from events before `label_dates` only.
     `attention` is what impressions were looked at with. `read_as_new` gives vectors and matcher that know nothing of
-    the behaviour of some products (item_ids); none: no product is met as new. Raises `SplitError`: see `label_dates`.
+    the behaviour of some products (item_ids); none: no product is met as new. `asked` reads what users typed; none: it
+    is not looked at. Raises `SplitError`: see `label_dates`.
     """
     rng = np.random.default_rng(rng)
     past = _past_days(items, events, features, settings, event_weights, tail, vectors, attention)
@@ -173,7 +177,7 @@ def roll(
     days, baskets = [], []
 
     def made_on(one: _Past, vectors: Vectors | None, matcher: Matcher | None) -> CandidateFeatures:
-        return CandidateFeatures(make_blend(), features, vectors=vectors, matcher=matcher).fit(
+        return CandidateFeatures(make_blend(), features, vectors=vectors, matcher=matcher, asked=asked).fit(
             one.history, items, one.tier, known=one.known, demand=demand.score_unseen(one.known, family),
             looked=one.looked,
         )
@@ -252,7 +256,8 @@ def _shown_day(
         users = np.sort(rng.choice(users, max_users, replace=False))
     shown = shown.of_users(users)
     n_items = past.visited.n_items
-    key, row = np.unique(np.searchsorted(users, shown.user) * n_items + shown.item, return_inverse=True)
+    users, queries, asker = askers(shown.user, None if made.asked is None else shown.query)
+    key, row = np.unique(asker * n_items + shown.item, return_inverse=True)
     user, item = np.divmod(key, n_items)
     unseen, clicked = np.ones(len(key)), np.zeros(len(key), dtype=np.int8)
     np.multiply.at(unseen, row, 1 - shown.examined)
@@ -261,10 +266,10 @@ def _shown_day(
     shape = (len(users), n_items)
     pairs = csr((np.ones(len(key), dtype=np.float32), (user, item)), shape=shape)
     wanted = csr((clicked[clicked > 0].astype(np.float32), (user[clicked > 0], item[clicked > 0])), shape=shape)
-    candidates = made.adopt(past.visited).table(users, pairs=pairs)
+    candidates = made.adopt(past.visited).table(users, pairs=pairs, queries=queries)
     return LabelDay(
         past.day, past.visited.user_ids.ids[users], candidates, clicked, wanted, past.tier,
-        examined=1 - unseen, propensity=chance, looks=Looks(row, shown.examined, shown.clicked),
+        examined=1 - unseen, propensity=chance, looks=Looks(row, shown.examined, shown.clicked), queries=queries,
     )
 
 
@@ -278,23 +283,28 @@ def _label_day(
     if len(users) > max_users:
         users = np.sort(rng.choice(users, max_users, replace=False))
     inside = np.isin(user, users)
+    typed = None
+    if made.asked is not None and Columns.Query in past.on_day.columns:
+        typed = cleaned(past.on_day[Columns.Query])[inside]
+    users, queries, asker = askers(user[inside], typed)
     wanted = csr(
-        (np.ones(int(inside.sum()), dtype=np.float32), (np.searchsorted(users, user[inside]), item[inside])),
-        shape=(len(users), history.n_items),
+        (np.ones(len(asker), dtype=np.float32), (asker, item[inside])), shape=(len(users), history.n_items),
     )
-    return _labelled(past, made, users, wanted, history, exclude_seen)
+    return _labelled(past, made, users, wanted, history, exclude_seen, queries)
 
 
 def _labelled(
-    past: _Past, made: CandidateFeatures, users: npt.NDArray[np.int64], wanted: Csr, asked: History, exclude_seen: bool
+    past: _Past, made: CandidateFeatures, users: npt.NDArray[np.int64], wanted: Csr, visits: History,
+    exclude_seen: bool, queries: Texts | None = None,
 ) -> LabelDay:
-    skip = asked.seen()[users] if exclude_seen else None
+    skip = visits.seen()[users] if exclude_seen else None
     if skip is not None:
         wanted = csr(wanted - wanted.multiply(skip > 0))
         wanted.eliminate_zeros()
-    candidates = made.table(users, skip=skip)
+    candidates = made.table(users, skip=skip, queries=queries)
     return LabelDay(
-        past.day, asked.user_ids.ids[users], candidates, candidates.outcome(wanted), wanted, past.tier
+        past.day, visits.user_ids.ids[users], candidates, candidates.outcome(wanted), wanted, past.tier,
+        queries=queries,
     )
 
 

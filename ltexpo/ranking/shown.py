@@ -9,6 +9,7 @@ import pandas as pd
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.history import History
 from ltexpo.metrics.attention import attention_weights
+from ltexpo.ranking.asked import cleaned, typed_in
 
 _LEAST = 1e-6
 
@@ -27,6 +28,8 @@ class Shown:
     propensity: npt.NDArray[np.float64] | None
     """(n,) probability that this product was shown there; None where an impression lacks it, as a part of them would
     stand for an unknown part."""
+    query: npt.NDArray[np.object_] | None = None
+    """(n,) what was typed for the list, '' where nothing; None where the log has no queries."""
 
     @classmethod
     def of(
@@ -51,7 +54,7 @@ class Shown:
             propensity = given if bool((given > 0).all()) else None
         return cls(
             history.user_ids.codes(shown[Columns.User]), history.item_ids.codes(shown[Columns.Item]),
-            np.asarray(clicked), np.maximum(curve[rank - 1], _LEAST), propensity,
+            np.asarray(clicked), np.maximum(curve[rank - 1], _LEAST), propensity, _typed(events, shown),
         )
 
     def of_users(self, users: npt.NDArray[np.int64]) -> "Shown":
@@ -63,4 +66,15 @@ class Shown:
         return Shown(
             self.user[kept], self.item[kept], self.clicked[kept], self.examined[kept],
             None if self.propensity is None else self.propensity[kept],
+            None if self.query is None else self.query[kept],
         )
+
+
+def _typed(events: pd.DataFrame, shown: pd.DataFrame) -> npt.NDArray[np.object_] | None:
+    """(n,) what was typed for the list of each of `shown`, on whichever of its events it was logged."""
+    if not typed_in(events):
+        return None
+    text = pd.Series(cleaned(events[Columns.Query]), index=events.index)
+    known = events.loc[(text != "") & events[Columns.Request].notna(), [Columns.Request]].assign(text=text)
+    of_list = known.drop_duplicates(Columns.Request).set_index(Columns.Request)["text"]
+    return cleaned(shown[Columns.Request].map(of_list))

@@ -10,11 +10,12 @@ that of what came after it, given the first click.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
@@ -55,14 +56,18 @@ class Repeats:
     @classmethod
     def of(cls, days: Sequence[LabelDay], scores: Sequence[Floats]) -> "Repeats":
         """Of label days, oldest first, on which impressions were logged, and the scores (n,) of their candidates."""
+        # What a user typed makes another pair of the same product, whose chance is another.
         names: dict[Any, int] = {}
-        users = []
+        askers = []
         for day in days:
-            users.append(np.array([names.setdefault(name, len(names)) for name in day.user_ids], dtype=np.int64))
+            typed = [""] * len(day.user_ids) if day.queries is None else day.queries
+            both = zip(day.user_ids, typed, strict=True)
+            askers.append(np.array([names.setdefault(name, len(names)) for name in both], dtype=np.int64))
+        user_of = pd.factorize(np.array([name for name, _ in names], dtype=object))[0]
         size = max(len(day.tier) for day in days)
         key, score, tier, looks = [], [], [], []
-        for day, user, own in zip(days, users, scores, strict=True):
-            key.append(user[day.candidates.user] * size + day.candidates.item)
+        for day, asker, own in zip(days, askers, scores, strict=True):
+            key.append(asker[day.candidates.user] * size + day.candidates.item)
             score.append(own)
             tier.append(day.tier[day.candidates.item])
             if day.looks is not None:
@@ -75,8 +80,9 @@ class Repeats:
         order = order[again[shown[order]]]
         pair = np.unique(shown[order], return_inverse=True)[1].astype(np.int64)
         return cls(
-            np.concatenate(score)[first][again], np.concatenate(tier)[first][again], known[again] // size, pair,
-            np.concatenate([one for _, one, _ in looks])[order], np.concatenate([one for _, _, one in looks])[order],
+            np.concatenate(score)[first][again], np.concatenate(tier)[first][again], user_of[known[again] // size],
+            pair, np.concatenate([one for _, one, _ in looks])[order],
+            np.concatenate([one for _, _, one in looks])[order],
         )
 
     @property
@@ -106,6 +112,16 @@ class Spread:
     pairs: int
     clicks: int
     """Pairs shown again, and the clicks on them, that it was learnt from."""
+    excess: Mapping[str, float] = field(default_factory=dict)
+    """Tier → what its products add to τ² for being less known than those shown again (see `product_spread`)."""
+
+    def tau_of(self, tier: npt.NDArray[np.object_]) -> Floats:
+        """τ (n,) of products of `tier` (n,)."""
+        tau = np.full(len(tier), self.tau)
+        for name in Tier.All:
+            own = self.tiers.get(name, self.tau)
+            tau[tier == name] = min(np.sqrt(own**2 + self.excess.get(name, 0.0)), LARGEST_TAU)
+        return tau
 
     def std(self, score: npt.ArrayLike, tier: npt.NDArray[np.object_]) -> Floats:
         """Standard deviation (n,) of the true chance around each `score` (n,) of products of `tier` (n,).
@@ -113,14 +129,11 @@ class Spread:
         τ is itself known to its error only, log τ about normally, so that what is told is √E τ² = τ exp((error / τ)²):
         intervals that took τ as known would hold too seldom.
         """
-        tau = np.full(len(tier), self.tau)
-        for name, own in self.tiers.items():
-            tau[tier == name] = own
-        return std(score, tau * np.exp(np.square(self.error / self.tau)))
+        return std(score, self.tau_of(tier) * np.exp(np.square(self.error / self.tau)))
 
     def record(self) -> dict[str, Any]:
         """Plain values, JSON-ready."""
-        return {**vars(self), "tiers": dict(self.tiers)}
+        return {**vars(self), "tiers": dict(self.tiers), "excess": dict(self.excess)}
 
 
 def fit_spread(repeats: Repeats) -> Spread | None:

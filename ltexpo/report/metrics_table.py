@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ltexpo.report.forest import ForestRow, Mark, forest_block, told
-from ltexpo.report.markup import Html, escape, html, join
+from ltexpo.report.markup import Html, escape, html, join, pairs
 from ltexpo.report.shifts import shift_of, unit_of, value_of
 from ltexpo.report.simulated import Row, Simulated
 from ltexpo.report.words import percent
+from ltexpo.simulate.definitions import DEFINITIONS
 from ltexpo.simulate.item_readings import COVERAGE, GINI, SELLERS
 from ltexpo.simulate.result import EFFECT, TEST
 
@@ -31,8 +32,10 @@ def metrics_table(tested: Simulated, arm: str) -> Html:
     return html(
         '<table class="forest metrics"><caption>Each metric’s change, with its {level} interval</caption><thead><tr>'
         '<th scope="col">metric</th><th scope="col">control</th><th scope="col">{arm}</th>{columns}'
-        '<th scope="col" class="plot"><span>{key}</span></th></tr></thead>{blocks}</table>',
+        '<th scope="col" class="plot"><span>{key}</span></th></tr></thead>{blocks}</table>'
+        '<details><summary>What each metric is</summary><dl class="pairs">{defined}</dl></details>',
         level=percent(tested.level, digits=0), arm=arm, columns=columns, blocks=join(blocks),
+        defined=pairs((metric, DEFINITIONS[metric]) for metric in metrics if metric in DEFINITIONS),
         key=join(html('<span class="key {reading}">{name}</span>', reading=reading, name=_READINGS[reading])
                  for reading in readings),
     )

@@ -1,9 +1,13 @@
-"""Effects by segment → for whom the lists do what: a forest for each metric that is watched."""
+"""Effects by segment → for whom the lists do what: a forest for each metric that is watched.
+
+'ltexpo simulate' merges small segments; those of tables that others wrote are left out.
+"""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
+from ltexpo.metrics.small_groups import LEAST_USERS
 from ltexpo.report.forest import ForestRow, Mark, forest_block, told
 from ltexpo.report.markup import Html, escape, html, join
 from ltexpo.report.shifts import shift_of, unit_of
@@ -11,8 +15,6 @@ from ltexpo.report.simulated import Row, Simulated
 from ltexpo.report.words import count, percent, plural
 from ltexpo.simulate.result import EFFECT
 
-MIN_USERS = 20
-"""A segment with fewer users in an arm is left out: the intervals need some."""
 ITEM_TIER = "item tier"
 _KINDS = {
     "tenure": ("users by tenure", {
@@ -41,7 +43,13 @@ def segments_part(tested: Simulated, arm: str) -> Html:
     if len(small):
         names = ", ".join(f"{_names(by).get(name, name)} ({_kind(by)}; {plural(users, 'user')})"
                           for by, name, users in small.itertuples(index=False, name=None))
-        left_out = f" Left out, for fewer than {MIN_USERS} users in an arm: {names}."
+        left_out = f" Left out, for fewer than {LEAST_USERS} users in an arm: {names}."
+    merged = tested.facts.get("merged_segments") or {}
+    if merged:
+        names = "; ".join(
+            f"{_kind(by)}: {', '.join(_names(by).get(name, name) for name in held)}" for by, held in merged.items()
+        )
+        left_out += f" Merged, for fewer than {tested.facts['least_users']} users in an arm: {names}."
     return html(
         "<h3>For whom</h3><p>{what} Users were sorted into segments by what they did before the test. A change is bold "
         "and solid when it is more than chance after Holm’s adjustment for all the tests of its kind of segment.{left}"
@@ -80,7 +88,8 @@ def _block(by: str, chosen: Sequence[Row], *, alpha: float, twins: bool) -> Html
         users = record["n_control"] + (0 if twins else record["n_treatment"])
         held = "all" if by == ITEM_TIER else count(users)
         cells = [("users", html("<span>{held}</span>", held=held)), ("change", told(shift, strong=sure))]
-        name = _names(by).get(str(record["segment"]), str(record["segment"]))
+        # a merged segment names what it holds
+        name = " + ".join(_names(by).get(part, part) for part in str(record["segment"]).split(" + "))
         rows.append(ForestRow(cells, escape(name), [Mark(shift, "effect", sure)]))
     title = _kind(by)
     if by == ITEM_TIER and chosen[0]["metric"] in _OF_TIERS.values():
@@ -93,7 +102,7 @@ def _small(tested: Simulated, arm: str) -> pd.DataFrame:
     rows = tested.effects
     rows = rows[(rows["arm"] == arm) & (rows["reading"] == tested.best) & ~rows["by"].isin(["all", ITEM_TIER])]
     users = rows[["n_control", "n_treatment"]].min(axis=1)
-    held = rows[["by", "segment"]].assign(users=users)[users < MIN_USERS]
+    held = rows[["by", "segment"]].assign(users=users)[users < LEAST_USERS]
     return held.drop_duplicates(["by", "segment"])
 
 

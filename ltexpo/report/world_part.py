@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from math import log
 from typing import Any
 
+from ltexpo.report.assumed_part import assumed_part
 from ltexpo.report.fidelity_part import fidelity_part
-from ltexpo.report.markup import Html, html, join, pairs
+from ltexpo.report.markup import Html, html, join
 from ltexpo.report.simulated import Simulated
-from ltexpo.report.words import count, number, percent, plural, scalar
-from ltexpo.simulate.behaviour import BehaviourSettings
+from ltexpo.report.words import count, number, percent, plural
 from ltexpo.simulate.result import EFFECT
 
 
@@ -16,7 +16,7 @@ def world_part(tested: Simulated) -> Html:
     """Paragraphs on the clicks' origin and on the size of the test, and the list of assumptions."""
     return html(
         "<p>{clicks}</p>{fidelity}<p>{size}</p>{assumed}", clicks=_clicks(tested.facts), fidelity=fidelity_part(tested),
-        size=_size(tested), assumed=_assumed(tested.facts),
+        size=_size(tested), assumed=assumed_part(tested.facts),
     )
 
 
@@ -86,23 +86,6 @@ def _size(tested: Simulated) -> Html:
     return html("{users} over {days}{warm}: {visits}. " + how + "{again}", users=plural(total, "user"),
                 days=plural(facts.get("days", 0), "day"), warm=warm, visits=arms or "visits were not recorded",
                 dealt=dealt, again=again)
-
-
-def _assumed(facts: Mapping[str, Any]) -> Html:
-    behaviour: Mapping[str, Any] = facts.get("behaviour") or {}
-    if not behaviour:
-        return Html("")
-    meant = {name: field.description for name, field in BehaviourSettings.model_fields.items()}
-    told = [
-        (name.replace("_", " "),
-         html("<b>{value}</b> {meaning}", value="not set:" if value is None else scalar(value),
-              meaning=meant.get(name) or ""))
-        for name, value in behaviour.items()
-    ]
-    return html(
-        "<details><summary>What is assumed of users, since no log tells it</summary>"
-        '<dl class="pairs">{told}</dl></details>', told=pairs(told),
-    )
 
 
 def _when(facts: Mapping[str, Any]) -> str:

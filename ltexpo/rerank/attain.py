@@ -6,39 +6,31 @@ under a quality floor may only stand from its plain slot on, and the lists are a
 shares a list and limits on clicks are not looked at, so the answer stays optimistic with these.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import get_thread_id, njit, prange
 
+from ltexpo.rerank.fixed import exposure_scale
 from ltexpo.rerank.kernels import CHUNK
-from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.selection import is_pinned, may_rise, plain_slot, plain_slots
+from ltexpo.rerank.task import Task
 
 Floats = npt.NDArray[np.float64]
 
 
-def attainable(problem: Problem, *, guarded: bool = False) -> Floats:
+def attainable(task: Task, *, guarded: bool = False) -> Floats:
     """Extreme exposure of every goal (G,): the most for at-least goals and welfare groups, the
     least for at-most goals."""
-    n_goals = len(problem.goals)
-    scale = min(2.0 ** np.floor(61.0 - np.log2(max(problem.total_exposure, 1.0))), 2.0**40)
-    table = np.zeros((numba.get_num_threads(), n_goals), np.int64)
-    member = problem.membership
-    _extremes(
-        problem.lists,
-        member.indptr.astype(np.int64),
-        member.indices.astype(np.int64),
-        problem.goals.kind,
-        guarded and problem.lists.guarded,
-        scale,
-        table,
-    )
-    return np.asarray(table.sum(axis=0) / scale)
+    scale = exposure_scale(task.total_exposure)
+    return np.asarray(task.extremes(guarded=guarded, scale=scale) / scale)
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def _extremes(lists, start, goals, kind, guarded, scale, table):
+def find_extremes(lists, start, goals, kind, guarded, scale, table):
+    """Extreme exposure × scale of every goal of kind (G,), added into table (threads, G) int64.
+
+    start, goals: the goals of every item (CSR).
+    """
     n_rows = lists.indptr.size - 1
     k = lists.attention.size
     for c in prange((n_rows + CHUNK - 1) // CHUNK):

@@ -8,9 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.metrics.attention import NAMES
-from ltexpo.rerank.encode import Encoded
+from ltexpo.rerank.encode import EncodedJob
 from ltexpo.rerank.groups import shown_amount
-from ltexpo.rerank.pins import pins_kept
 from ltexpo.rerank.problem import Goals
 from ltexpo.rerank.scale import scale_warnings
 from ltexpo.rerank.settings import RerankSettings
@@ -102,7 +101,7 @@ class Certificate:
 
 
 def certify(
-    encoded: Encoded,
+    encoded: EncodedJob,
     settings: RerankSettings,
     *,
     clicks_before: float,
@@ -121,16 +120,16 @@ def certify(
 
     `welfare_share`: part of the weights of welfare that the lists were made with.
     """
-    total = encoded.problem.total_exposure
+    total = encoded.task.total_exposure
     welfare = None
-    if encoded.problem.welfare is not None:
+    if encoded.task.welfare is not None:
         bound = None if upper_bound is None else upper_bound - clicks_after
         welfare = _welfare(
-            encoded.problem.welfare.scaled(welfare_share), settings, exposure_before, exposure_after,
+            encoded.task.welfare.scaled(welfare_share), settings, exposure_before, exposure_after,
             clicks_before, clicks_after, bound, welfare_share,
         )
-    asked = encoded.problem.goals.kind != 0  # groups of welfare are no goals
-    goals = Goals(*(part[asked] for part in astuple(encoded.problem.goals)))
+    asked = encoded.task.goals.kind != 0  # groups of welfare are no goals
+    goals = Goals(*(part[asked] for part in astuple(encoded.task.goals)))
     table = encoded.table.frame[asked]
     exposure_before, exposure_after, prices = exposure_before[asked], exposure_after[asked], prices[asked]
     kinds = table["kind"]
@@ -156,23 +155,23 @@ def certify(
         if rail["kind"] == "max_click_loss":
             rail |= {"achieved": loss, "kept": loss <= rail["value"] + 1e-12}
         if rail["kind"] == "pinned":
-            rail |= pins_kept(encoded.problem, encoded.plain)  # the final lists hold them in the same slots
+            rail |= encoded.task.pins_kept(encoded.plain)  # the final lists hold them in the same slots
     return Certificate(
         clicks_before, clicks_after, upper_bound, bool(met.all()), proved_infeasible, frame, rails,
         {
-            "boosted": boosted, "requests": encoded.problem.n_lists, "weighted": encoded.problem.weights is not None,
+            "boosted": boosted, "requests": encoded.task.n_lists, "weighted": encoded.task.weighted,
             "k": settings.k, "attention": _attention(encoded, settings), "score_kind": settings.score_kind,
-            "scores": encoded.scale.words, "score_warnings": scale_warnings(encoded.problem, encoded.scale),
+            "scores": encoded.scale.words, "score_warnings": scale_warnings(encoded.task, encoded.scale),
             "tail": str(settings.tail), "notes": encoded.notes, "passes": passes, "seconds": seconds,
         },
         welfare,
     )
 
 
-def _attention(encoded: Encoded, settings: RerankSettings) -> str | list[float]:
+def _attention(encoded: EncodedJob, settings: RerankSettings) -> str | list[float]:
     """A name as it is; else the probabilities themselves, as a file may change later."""
     named = isinstance(settings.attention, str) and settings.attention in NAMES
-    return str(settings.attention) if named else encoded.problem.attention.tolist()
+    return str(settings.attention) if named else encoded.task.attention.tolist()
 
 
 def _welfare(

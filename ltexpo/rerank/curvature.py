@@ -32,14 +32,12 @@ class Curvature:
 
     def __init__(self, evaluator: Evaluator, prices: Floats, quantile: float) -> None:
         problem = evaluator.problem
-        n = evaluator.n_rows
-        picked = np.arange(n) if n <= MOST_LISTS else np.linspace(0, n - 1, MOST_LISTS).astype(np.int64)
-        rows = picked.astype(np.int64) if len(evaluator.rows) == 0 else evaluator.rows[picked]
+        lists, rows = evaluator.some(MOST_LISTS)
         shape = (len(rows), problem.k)
         upper, lower = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         amount, margin = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         boost = problem.boosts(prices)
-        near_ties(problem.lists, rows, boost, upper, lower, amount, margin)
+        near_ties(lists, rows, boost, upper, lower, amount, margin)
         self.membership = problem.membership
         # pairs of equal boost membership (no goal on either) move with no price
         moved = self.membership.indptr[1:] > self.membership.indptr[:-1]
@@ -48,7 +46,7 @@ class Curvature:
         self.width = max(float(np.quantile(margins, quantile)), 1e-9) if len(margins) else 1.0
         near = live & (margin < self.width)
         self.upper, self.lower = upper[near], lower[near]
-        scale = evaluator.factor * n / max(len(rows), 1)
+        scale = evaluator.factor * evaluator.n_rows / max(len(rows), 1)
         self.weight = (amount[near] * (1.0 - margin[near] / self.width) / self.width).astype(np.float64) * scale
         of_items = np.bincount(self.upper, self.weight, problem.n_items)
         of_items += np.bincount(self.lower, self.weight, problem.n_items)

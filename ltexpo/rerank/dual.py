@@ -1,4 +1,4 @@
-"""A `Problem` → prices that minimise its dual, by projected Newton-CG on a sample first, then on all lists.
+"""A `Task` → prices that minimise its dual, by projected Newton-CG on a sample first, then on all lists.
 
 The dual is convex and piecewise linear in the prices, with so many pieces that it is nearly smooth: exposure falls into
 the goals gradually as prices rise. A step solves the box-constrained quadratic model with the measured curvature
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ltexpo.rerank.curvature import Curvature
 from ltexpo.rerank.evaluate import Evaluator, Point
-from ltexpo.rerank.problem import Problem
+from ltexpo.rerank.task import Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +31,7 @@ class Box:
     high: Floats
 
     @classmethod
-    def of(cls, problem: Problem, ceiling: Floats, welfare_ceiling: float) -> "Box":
+    def of(cls, problem: Task, ceiling: Floats, welfare_ceiling: float) -> "Box":
         """Box for the goals, ceiling (G,), and welfare groups of `problem`."""
         kind = problem.goals.kind
         low, high = np.where(kind < 0, -ceiling, 0.0), np.where(kind > 0, ceiling, 0.0)

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from ltexpo.rerank.kernels import CHUNK, pass_over
-from ltexpo.rerank.problem import Problem
+from ltexpo.rerank.passes import list_exposure, sum_best, total
+from ltexpo.rerank.selection import Lists
+from ltexpo.rerank.task import Task
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,29 +32,35 @@ class Point:
 class Evaluator:
     """One pass a call over the lists `rows` (None = all), scaled to the exposure of all lists."""
 
-    def __init__(self, problem: Problem, rows: npt.NDArray[np.int64] | None = None) -> None:
+    def __init__(self, problem: Task, rows: Ints | None = None) -> None:
         self.problem = problem
-        self.rows = np.empty(0, np.int64) if rows is None else rows
+        self.part = None if rows is None else problem.picked(rows)
         self.n_rows = problem.n_lists if rows is None else len(rows)
-        given = problem.total_exposure if rows is None else float(problem.list_exposure[rows].sum())
-        self.factor = problem.total_exposure / given if given > 0 else 1.0
-        # the greatest power of two at which the sum of all exposure still fits an int64 with room to spare
-        self._scale = 2.0 ** np.floor(61.0 - np.log2(max(given, 1.0)))
-        self._scale = min(self._scale, 2.0**40)
+        self.given = problem.total_exposure if self.part is None else total(list_exposure(*self.part))
+        self.factor = problem.total_exposure / self.given if self.given > 0 else 1.0
         self.passes = 0.0
 
     def __call__(self, prices: Floats) -> Point:
         """The dual at these prices."""
-        problem = self.problem
-        exposure = np.zeros((numba.get_num_threads(), problem.n_items), np.int64)
-        sums = np.zeros(((self.n_rows + CHUNK - 1) // CHUNK, 2))
-        pass_over(problem.lists, self.rows, problem.boosts(prices), self._scale, exposure, sums)
+        problem, boost = self.problem, self.problem.boosts(prices)
+        scales = problem.scales(self.given, boost)
+        sums = problem.pass_at(boost, scales) if self.part is None else sum_best(*self.part, boost, scales)
         self.passes += self.n_rows / max(problem.n_lists, 1)
-        value, clicks = sums.sum(axis=0) * self.factor
-        shown = exposure.sum(axis=0) * (self.factor / self._scale)
+        value, clicks = sums.value / scales.value * self.factor, sums.clicks / scales.clicks * self.factor
+        shown = np.asarray(sums.exposure * (self.factor / scales.exposure), np.float64)
         slack = problem.membership.T @ shown - problem.goals.target
-        value -= prices @ problem.goals.target
+        value -= float(prices @ problem.goals.target)
         if problem.welfare is not None:
             value += problem.welfare.conjugate(prices)
             slack -= problem.welfare.demand(prices)
-        return Point(prices, float(value), float(clicks), slack, shown)
+        return Point(prices, value, clicks, slack, shown)
+
+    def some(self, most: int) -> tuple[Lists, Ints]:
+        """Up to `most` of the lists, spread over all of them, in memory."""
+        rows = spread_rows(self.n_rows, most)
+        return self.problem.picked(rows) if self.part is None else (self.part[0], self.part[1][rows])
+
+
+def spread_rows(n: int, most: int) -> Ints:
+    """n lists, or `most` of them."""
+    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)

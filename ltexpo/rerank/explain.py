@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ltexpo.columns import Columns
-from ltexpo.errors import TableError
+from ltexpo.errors import ColumnError, TableError
 
 WIDTH = 80
 """Columns of a terminal that an explanation fits."""
@@ -56,14 +56,21 @@ def explain(
 ) -> Explanation:
     """The list of `request` before and after; `items` gives titles, `reasons` (item_id → words) why each item matches.
 
-    Raises `TableError` for an unknown request.
+    Raises `TableError` for an unknown request, `ColumnError` for a table that 'ltexpo rerank' did not write so.
     """
+    lists = (Columns.Request, Columns.Rank, Columns.Item, Columns.Score, Columns.Exposure, Columns.Price)
+    for table, name, columns in (
+        (rankings, "rankings", lists), (control, "control", lists), (boosts, "boosts", (Columns.Item, "goal")),
+    ):
+        lacking = [column for column in columns if column not in table.columns]
+        if lacking:
+            raise ColumnError(f"{name}: lacks '{lacking[0]}', which an explanation needs. Run 'ltexpo rerank' first.")
     after = rankings[rankings[Columns.Request] == request]
     before = control[control[Columns.Request] == request]
     if after.empty:
         raise TableError(f"request '{request}' has no list in rankings. Give one of its request_ids.")
     name = items.set_index(Columns.Item)[Columns.Title]
-    goal = boosts.set_index(Columns.Item)["goal"]
+    goal = boosts.drop_duplicates(Columns.Item).set_index(Columns.Item)["goal"]
     slots = after.merge(before, on=Columns.Rank, how="left", suffixes=("", "_plain")).sort_values(Columns.Rank)
     gained = slots[Columns.Score].astype(np.float64) - slots[f"{Columns.Score}_plain"].fillna(0.0).astype(np.float64)
     plain_rank = before.set_index(Columns.Item)[Columns.Rank]

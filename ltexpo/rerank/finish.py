@@ -13,12 +13,11 @@ import numpy.typing as npt
 from ltexpo.rerank.columns_lp import Mix, generate_columns
 from ltexpo.rerank.exact import solve_integral
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Problem
+from ltexpo.rerank.problem import Problem, empty_slots
 from ltexpo.rerank.rounding import (
     Rounded,
     anneal_prices,
     better,
-    empty_slots,
     measured,
     missing_exposure,
     round_prices,

@@ -11,8 +11,8 @@ from ltexpo.errors import ConfigError
 from ltexpo.metrics.intervals import ratio_estimate
 from ltexpo.rerank.encode import Encoded, encode
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Problem
-from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.problem import Problem, empty_slots
+from ltexpo.rerank.rounding import count_clicks
 from ltexpo.rerank.score_error import ScoreErrors, ScoresAre, attention_given
 from ltexpo.rerank.settings import Goal, RerankSettings
 from ltexpo.rerank.solve import Solution, solve

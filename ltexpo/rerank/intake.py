@@ -5,8 +5,9 @@ joined after the scan; runs that rise by request id already are not moved at all
 order and any partitioning of the rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,9 @@ import pyarrow.compute as pc
 from ltexpo.columns import Columns
 from ltexpo.data.ids import IdMap
 from ltexpo.errors import TableError
-from ltexpo.rerank.rows import count_repeats
-from ltexpo.rerank.runs import Runs
+from ltexpo.rerank.rows import count_repeats, pass_floors
+from ltexpo.rerank.runs import Joined, Runs, cut
+from ltexpo.rerank.settings import GuardrailSettings
 from ltexpo.rerank.source import Source, as_texts
 from ltexpo.rerank.workspace import Workspace
 
@@ -66,10 +68,44 @@ def read_lists(
     Raises `ColumnError` or `TableError` on values that cannot be used, and `InputError` when the rows of requests are
     scattered over more places than the workspace can hold.
     """
-    scan = _Scan(source, item_ids, workspace, reading, notes)
-    for batch in source.batches(scan.columns):
-        scan.add(batch)
-    return scan.lists()
+    reader, runs = Reader(source, item_ids, reading, notes), Runs(workspace.limit)
+    workspace.expect(source.n_rows * sum(np.dtype(kind).itemsize for kind in reader.kinds))
+    arrays = [workspace.empty(source.n_rows, kind) for kind in reader.kinds]
+    for rows in reader.batches():
+        at = runs.rows
+        for array, column in zip(arrays, rows.values, strict=True):
+            array[at : at + len(column)] = column
+        runs.add(cut(rows.requests, rows.users, rows.weights))
+    kept = runs.rows
+    lists = runs.joined() if kept else None
+    note_rows(
+        notes, rows=reader.rows, kept=kept, least=reader.least, most=reader.most, banned=bool(reading.banned),
+        weightless=lists is not None and lists.weights is not None and not lists.weights.any(),
+    )
+    assert lists is not None
+    for n, array in enumerate(arrays):
+        arrays[n] = array[:kept]
+        if lists.targets is not None:
+            arrays[n] = lists.placed(array[:kept], workspace.empty(kept, array.dtype))
+    return compact(lists, arrays)
+
+
+def compact(lists: Joined, arrays: Sequence[npt.NDArray[Any]]) -> CompactLists:
+    """Lists of the columns of `Rows.values`, put in the order of the lists."""
+    items, scores, *lower = arrays
+    return CompactLists(
+        lists.indptr, items, scores, lower[0] if lower else None, lists.requests, lists.users,
+        None if lists.weights is None else lists.weights.astype(np.float32),
+    )
+
+
+def confident(lists: CompactLists, rails: GuardrailSettings, workspace: Workspace) -> npt.NDArray[np.bool_]:
+    """(nnz,) whether each candidate's lower confidence bound passes the score floors."""
+    passes = workspace.empty(len(lists.items), np.bool_)
+    ratio = -np.inf if rails.min_score_ratio is None else rails.min_score_ratio
+    floor = -np.inf if rails.min_score is None else rails.min_score
+    pass_floors(lists.indptr, lists.scores, lists.lower, ratio, floor, passes)
+    return passes
 
 
 def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
@@ -78,8 +114,12 @@ def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
     count_repeats(lists.indptr, lists.items, count)
     if not count.any():
         return None
-    spoilt = lists.requests.filter(pa.array(count > 0))
-    seen: set[tuple[str, str]] = set()
+    return first_repeat(source, lists.requests.filter(pa.array(count > 0)), int(count.sum()))
+
+
+def first_repeat(source: Source, spoilt: pa.Array, count: int) -> TableError | None:
+    """The refusal of `count` rows that repeat one of their list, all in the requests `spoilt`."""
+    seen: dict[tuple[str, str], int] = {}
     row = 0
     for batch in source.batches([Columns.Request, Columns.Item]):
         texts = [as_texts(values) for values in batch.columns]
@@ -87,36 +127,49 @@ def repeated_item(source: Source, lists: CompactLists) -> TableError | None:
             pair = texts[0][at].as_py(), texts[1][at].as_py()
             if pair in seen:
                 return TableError(
-                    f"candidates row {row + at}: {Columns.Request} '{pair[0]}', {Columns.Item} '{pair[1]}' stands "
-                    f"there twice ({int(count.sum())} repeated rows). Keep one of each."
+                    f"candidates row {row + at}: the {Columns.Request} of row {seen[pair]}, {Columns.Item} '{pair[1]}' "
+                    f"stands there twice ({count} repeated rows). Keep one of each."
                 )
-            seen.add(pair)
+            seen[pair] = row + at
         row += batch.num_rows
     return None
 
 
-class _Scan:
-    """The candidates as far as they are read."""
+@dataclass(frozen=True)
+class Rows:
+    """Candidates that were read and checked: n rows in the order in which they came."""
 
-    def __init__(
-        self, source: Source, item_ids: IdMap, workspace: Workspace, reading: Reading, notes: dict[str, int]
-    ) -> None:
-        self.source, self.workspace, self.reading, self.notes = source, workspace, reading, notes
+    requests: pa.Array
+    """(n,) strings, or a dictionary of them."""
+    users: pa.Array | None
+    weights: Floats | None
+    values: tuple[npt.NDArray[np.generic], ...]
+    """Item codes, scores in clicks and, if they are asked for, lower confidence bounds: (n,) each."""
+
+
+class Reader:
+    """Batches of a source → checked rows; what is left out or looks odd is counted in `notes`."""
+
+    def __init__(self, source: Source, item_ids: IdMap, reading: Reading, notes: dict[str, int]) -> None:
+        self.source, self.reading, self.notes = source, reading, notes
         self.columns = [Columns.Request, Columns.Item, Columns.Score]
         self.columns += [name for name in (Columns.User, Columns.Weight) if name in source]
-        kinds: list[type] = [np.int32, np.float32]
+        self.kinds: list[type] = [np.int32, np.float32]
         if reading.lower_bound is not None:
             self.columns.append(Columns.ScoreStd)
-            kinds.append(np.float32)
+            self.kinds.append(np.float32)
         self.codes = _Codes(item_ids, reading.banned)
-        workspace.expect(source.n_rows * sum(np.dtype(kind).itemsize for kind in kinds))
-        self.arrays = [workspace.empty(source.n_rows, kind) for kind in kinds]
-        self.runs = Runs(workspace.limit)
         self.least, self.most = np.inf, -np.inf
         self.rows = 0
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """The next rows."""
+    def batches(self) -> Iterator[Rows]:
+        """All rows of the source but those of banned items."""
+        for batch in self.source.batches(self.columns):
+            rows = self._read(batch)
+            if len(rows.requests):
+                yield rows
+
+    def _read(self, batch: pa.RecordBatch) -> Rows:
         source, columns = self.source, dict(zip(self.columns, batch.columns, strict=True))
         requests = source.ids(columns[Columns.Request], Columns.Request, self.notes)
         codes = self._item_codes(source.ids(columns[Columns.Item], Columns.Item, self.notes))
@@ -129,39 +182,13 @@ class _Scan:
         self.rows += batch.num_rows
         if codes.min() == _BANNED:
             rows = np.flatnonzero(codes != _BANNED)
-            if not len(rows):
-                return
             values = [column[rows] for column in values]
             requests = requests.take(pa.array(rows))
             users = None if users is None else users.take(pa.array(rows))
             weights = None if weights is None else weights[rows]
-        at = self.runs.rows
-        for array, column in zip(self.arrays, values, strict=True):
-            array[at : at + len(column)] = column
-        self.least, self.most = min(self.least, values[1].min()), max(self.most, values[1].max())
-        self.runs.add(requests, users, weights)
-
-    def lists(self) -> CompactLists:
-        """The lists of all rows added."""
-        kept = self.runs.rows
-        if self.reading.banned:
-            self.notes["banned candidates left out"] = self.rows - kept
-        if kept == 0:
-            raise TableError("guardrails.banned: no candidate is left. Ban fewer items.")
-        if kept > 1 and self.least == self.most:
-            self.notes["candidates with one and the same score"] = kept
-        lists = self.runs.joined()
-        if lists.weights is not None and not lists.weights.any():
-            raise TableError("candidates: 'weight' is 0 in every request. Give at least one request a weight above 0.")
-        for n, array in enumerate(self.arrays):
-            self.arrays[n] = array[:kept]
-            if lists.targets is not None:
-                self.arrays[n] = lists.placed(array[:kept], self.workspace.empty(kept, array.dtype))
-        items, scores, *lower = self.arrays
-        return CompactLists(
-            lists.indptr, items, scores, lower[0] if lower else None, lists.requests, lists.users,
-            None if lists.weights is None else lists.weights.astype(np.float32),
-        )
+        if len(requests):
+            self.least, self.most = min(self.least, values[1].min()), max(self.most, values[1].max())
+        return Rows(requests, users, weights, tuple(values))
 
     def _item_codes(self, items: pa.Array) -> npt.NDArray[np.int32]:
         codes = self.codes(items)
@@ -183,6 +210,20 @@ class _Scan:
             f"candidates row {first}: item_id '{shown}' is not in items ({count} such rows). "
             "Add it to items or leave those rows out."
         )
+
+
+def note_rows(
+    notes: dict[str, int], *, rows: int, kept: int, least: float, most: float, banned: bool, weightless: bool
+) -> None:
+    """Notes on all `rows` together, of which `kept` with scores from `least` to `most`; raises `TableError`."""
+    if banned:
+        notes["banned candidates left out"] = rows - kept
+    if kept == 0:
+        raise TableError("guardrails.banned: no candidate is left. Ban fewer items.")
+    if kept > 1 and least == most:
+        notes["candidates with one and the same score"] = kept
+    if weightless:
+        raise TableError("candidates: 'weight' is 0 in every request. Give at least one request a weight above 0.")
 
 
 class _Codes:

@@ -1,7 +1,7 @@
 """Lists and boosts → values, exposures, chosen slots and near ties, one read of the scores a pass, on all cores.
 
-Exposure is added in fixed point (int64), which is associative, and values in chunks of fixed size: the result is the
-same bytes for any number of threads.
+Exposure, values and clicks are added in fixed point (int64), which is associative: the result is the same bytes for any
+number of threads, and for lists that are cut into blocks in any way.
 """
 
 import numpy as np
@@ -65,10 +65,11 @@ def sort_lists(indptr, items, scores, boostable):
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def pass_over(lists, rows, boost, scale, exposure, sums):
-    """One pass at these boosts: exposure (threads, I) int64 += a × scale, sums (chunks, 2) = dual value, clicks.
+def pass_over(lists, rows, boost, scale, value_scale, clicks_scale, exposure, sums):
+    """One pass at these boosts: exposure (threads, I) int64 += a × scale, sums (threads, 2) int64 += value, clicks.
 
-    rows (n,) names the lists; empty = all. Dual value: Σ w Σ a × (score + boost) of the best lists.
+    rows (n,) names the lists; empty = all. Dual value: Σ w Σ a × (score + boost) of the best lists; it and the clicks
+    of each list are rounded to their own scale.
     """
     k = lists.attention.size
     n_rows = rows.size if rows.size > 0 else lists.indptr.size - 1
@@ -79,15 +80,15 @@ def pass_over(lists, rows, boost, scale, exposure, sums):
         chosen = np.empty(k, np.int64)
         plain = np.empty(k, np.int64)
         spare = np.empty(k, np.int64)
-        total = clicks = np.float64(0.0)
+        total = clicks = np.int64(0)
         for t in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
             r = rows[t] if rows.size > 0 else t
             lo, hi = lists.indptr[r], lists.indptr[r + 1]
             weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
             if lists.guarded:
                 n, bound = guarded_list(lists, lo, hi, boost, plain, chosen, spare)
-                total += weight * bound
-                clicks += weight * clicks_of(lists, chosen, n)
+                total += np.int64(np.rint(weight * bound * value_scale))
+                clicks += np.int64(np.rint(weight * clicks_of(lists, chosen, n) * clicks_scale))
                 for j in range(n):
                     exposure[thread, lists.items[chosen[j]]] += np.int64(weight * lists.attention[j] * scale + 0.5)
             else:
@@ -98,10 +99,10 @@ def pass_over(lists, rows, boost, scale, exposure, sums):
                     value += lists.attention[j] * adjusted[j]
                     plain_value += lists.attention[j] * lists.scores[i]
                     exposure[thread, lists.items[i]] += np.int64(weight * lists.attention[j] * scale + 0.5)
-                total += weight * value
-                clicks += weight * plain_value
-        sums[c, 0] = total
-        sums[c, 1] = clicks
+                total += np.int64(np.rint(weight * value * value_scale))
+                clicks += np.int64(np.rint(weight * plain_value * clicks_scale))
+        sums[thread, 0] += total
+        sums[thread, 1] += clicks
 
 
 @njit(parallel=True, cache=True, nogil=True)

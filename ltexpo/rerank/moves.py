@@ -279,19 +279,25 @@ def apply_moves(lists, search, exposure, slots, rows, rates):
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def measure(lists, slots, scale, exposure, clicks):
-    """Item exposure × scale of given lists into exposure (threads, I) int64, clicks of every chunk into clicks."""
+def measure(lists, slots, scale, clicks_scale, exposure, clicks):
+    """Item exposure × scale of given lists into exposure (threads, I), clicks × clicks_scale into clicks (threads,).
+
+    Both are int64: their sums do not depend on the order.
+    """
     n_rows = lists.indptr.size - 1
     for c in prange((n_rows + CHUNK - 1) // CHUNK):
-        table = exposure[get_thread_id()]
-        total = 0.0
+        thread = get_thread_id()
+        table = exposure[thread]
+        total = np.int64(0)
         for r in range(c * CHUNK, min(n_rows, (c + 1) * CHUNK)):
             lo = lists.indptr[r]
             weight = lists.weights[r] if lists.weights.size > 0 else np.float32(1.0)
+            of_list = 0.0
             for j in range(slots.shape[1]):
                 if slots[r, j] < 0:
                     break
                 i = lo + slots[r, j]
-                total += weight * lists.attention[j] * lists.scores[i]
+                of_list += weight * lists.attention[j] * lists.scores[i]
                 table[lists.items[i]] += np.int64(weight * lists.attention[j] * scale + 0.5)
-        clicks[c] = total
+            total += np.int64(np.rint(of_list * clicks_scale))
+        clicks[thread] += total

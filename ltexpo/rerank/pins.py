@@ -1,4 +1,4 @@
-"""Items named by guardrails → their codes and slots, or a refusal; and how many pinned candidates stand in theirs."""
+"""Items named by guardrails → their codes and slots, or a refusal."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,6 @@ import pandas as pd
 
 from ltexpo.data.ids import IdMap
 from ltexpo.errors import ConfigError
-from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.settings import GuardrailSettings
 
 
@@ -25,19 +24,6 @@ def pin_slots(pinned: Mapping[str, int], item_ids: IdMap) -> npt.NDArray[np.int3
     slots = np.full(len(item_ids), -1, dtype=np.int32)
     slots[_codes(pinned, item_ids, "pinned")] = np.fromiter(pinned.values(), np.int32) - 1
     return slots
-
-
-def pins_kept(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> dict[str, int]:
-    """How many candidates are pinned, and how many of them stand in their slot of the lists `slots` (R, k).
-
-    The others are in lists that are too short to have their slot.
-    """
-    pin = problem.guardrails.pin
-    if pin is None:
-        return {"candidates": 0, "in_slot": 0}
-    row, slot = np.nonzero(slots >= 0)
-    shown = problem.items[problem.indptr[row] + slots[row, slot]]
-    return {"candidates": int((pin[problem.items] >= 0).sum()), "in_slot": int((pin[shown] == slot).sum())}
 
 
 def _codes(ids: Iterable[str], item_ids: IdMap, name: str) -> npt.NDArray[np.integer]:

@@ -1,73 +1,40 @@
 """Candidate lists, groups, goals and guardrails as arrays → one checked, canonical `Problem` for the solver."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from ltexpo.errors import InputError
-from ltexpo.rerank.kernels import sort_lists
+from ltexpo.rerank.goals import Cap, Goals, Guardrails, check_goals
+from ltexpo.rerank.kernels import choose, choose_plain, sort_lists
+from ltexpo.rerank.moves import Search, apply_moves
+from ltexpo.rerank.passes import (
+    ALL,
+    Slots,
+    count_pins,
+    list_exposure,
+    narrowest,
+    rated,
+    spread,
+    sum_best,
+    sum_extremes,
+    sum_lists,
+    total,
+)
 from ltexpo.rerank.selection import Lists
+from ltexpo.rerank.task import Boosts, Chosen, Scales, Sums, Task
 
-if TYPE_CHECKING:
-    from ltexpo.rerank.welfare import WelfareTerms
+__all__ = ["Cap", "Goals", "Guardrails", "Problem", "check_lists", "empty_slots"]
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Goals:
-    """G exposure goals: `kind[g]` is +1 (at least) or -1 (at most) `target[g]` exposure for group `group[g]`.
-
-    Kind 0 asks for nothing (target 0): a group whose exposure counts in the welfare of the problem.
-    """
-
-    group: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.int8]
-    target: Floats
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-
-@dataclass(frozen=True)
-class Cap:
-    """At most `at_most` items with the same code in one list; `codes` (I,) says the part of every item, -1 = free."""
-
-    codes: npt.NDArray[np.int32]
-    at_most: int
-
-
-@dataclass(frozen=True)
-class Guardrails:
-    """What may not be paid for a goal.
-
-    A candidate that is not boostable never stands above its slot in the plain list: because its score is under
-    `min_score_ratio` × the best score of its list, under `min_score`, or because `boostable` (nnz,) says so.
-    The first `protect_top` slots keep the plain list. `pin` (I,) is the slot from 0 of every pinned item, -1 for the
-    others: a pinned item stands there in the plain list and in the final one, whatever floors and caps say (it counts
-    against the caps of the others); in a list too short for its slot it stands last. No list loses more than
-    `max_request_loss` of its own plain clicks. `max_click_loss` of all together is kept by `solve.spend`;
-    `solve.solve` meets the goals at any price.
-    """
-
-    min_score_ratio: float | None = None
-    min_score: float | None = None
-    boostable: npt.NDArray[np.bool_] | None = None
-    protect_top: int = 0
-    caps: Sequence[Cap] = ()
-    max_request_loss: float | None = None
-    max_click_loss: float | None = None
-    pin: npt.NDArray[np.int32] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """R lists of candidates with scores, I items in groups, goals, guardrails. Build with `Problem.build`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem(Task):
+    """A `Task` whose R lists of candidates with scores lie in memory. Build with `Problem.build`.
 
     Inside every list candidates stand by score, best first, ties by item code: so the plain list is a prefix, and a
     tie of boosted scores goes to the higher plain score, then to the lower item code.
@@ -76,14 +43,7 @@ class Problem:
     indptr: npt.NDArray[np.int64]
     items: npt.NDArray[np.int32]
     scores: npt.NDArray[np.float32]
-    attention: Floats
-    group_indptr: npt.NDArray[np.int64]
-    group_ids: npt.NDArray[np.int64]
-    goals: Goals
-    guardrails: Guardrails = field(default_factory=Guardrails)
     weights: npt.NDArray[np.float32] | None = None
-    welfare: "WelfareTerms | None" = None
-    """Concave utility of exposure that is maximised together with clicks."""
 
     @classmethod
     def build(
@@ -115,12 +75,15 @@ class Problem:
         shares = None if weights is None else np.ascontiguousarray(weights, dtype=np.float32)
         boostable = None if rails.boostable is None else _array(rails.boostable, np.bool_, in_place)
         check_lists(starts, codes, values, slots, n_items=len(ends) - 1, weights=shares)
-        _check_goals(goals, groups, rails, len(ends) - 1, len(slots))
+        check_goals(goals, groups, rails, len(ends) - 1, len(slots))
         if not sort_lists(starts, codes, values, np.empty(0, np.bool_) if boostable is None else boostable):
             raise InputError("candidates hold the same item twice in one list. Keep one row per request and item.")
         if boostable is not None:
             rails = Guardrails(**{**rails.__dict__, "boostable": boostable})
-        return cls(starts, codes, values, slots, ends, groups, goals, rails, shares)
+        return cls(
+            indptr=starts, items=codes, scores=values, attention=slots, group_indptr=ends, group_ids=groups,
+            goals=goals, guardrails=rails, weights=shares,
+        )
 
     @property
     def n_lists(self) -> int:
@@ -128,72 +91,91 @@ class Problem:
         return len(self.indptr) - 1
 
     @property
-    def n_items(self) -> int:
-        """I."""
-        return len(self.group_indptr) - 1
+    def weighted(self) -> bool:
+        """Whether lists have weights."""
+        return self.weights is not None
 
-    @property
-    def k(self) -> int:
-        """Slots of a list."""
-        return len(self.attention)
+    @cached_property
+    def score_limits(self) -> tuple[float, float]:
+        """Least and greatest score; raises `ValueError` without candidates."""
+        return float(self.scores.min()), float(self.scores.max())
 
     @cached_property
     def list_exposure(self) -> Floats:
         """Exposure that each list gives away, whatever stands in it: (R,)."""
-        total = np.concatenate([[0.0], np.cumsum(self.attention)])
-        given = total[np.minimum(np.diff(self.indptr), self.k)]
-        return given if self.weights is None else given * self.weights
+        return list_exposure(self.lists, np.arange(self.n_lists))
 
     @cached_property
     def total_exposure(self) -> float:
         """Constant of the lists, so a share goal is an absolute one (per-list caps may leave slots empty)."""
-        return float(self.list_exposure.sum())
-
-    @cached_property
-    def membership(self) -> csr_array:
-        """A (I, G): 1 where the item counts for the goal; boosts are A @ prices, exposures A.T @ item exposure."""
-        n_groups = max(int(self.group_ids.max(initial=-1)), int(self.goals.group.max(initial=-1))) + 1
-        n_goals = len(self.goals)
-        of_items = csr_array(
-            (np.ones(len(self.group_ids)), self.group_ids, self.group_indptr), shape=(self.n_items, n_groups)
-        )
-        of_goals = csr_array((np.ones(n_goals), (self.goals.group, np.arange(n_goals))), shape=(n_groups, n_goals))
-        member = csr_array(of_items @ of_goals)
-        member.sort_indices()
-        member.data[:] = 1.0
-        return member
+        return total(self.list_exposure)
 
     @cached_property
     def lists(self) -> Lists:
         """What the kernels read."""
         rails = self.guardrails
-        caps = [cap for cap in rails.caps if cap.at_most < self.k]
-        pin = np.empty(0, np.int32) if rails.pin is None else rails.pin
-        ratio, floor = rails.min_score_ratio, rails.min_score
-        floors = ratio is not None or floor is not None or rails.boostable is not None
-        return Lists(
+        return self.constants._replace(
             indptr=self.indptr,
             items=self.items,
             scores=self.scores,
             weights=np.empty(0, np.float32) if self.weights is None else self.weights,
-            attention=self.attention,
-            guarded=(
-                bool(caps) or floors or rails.protect_top > 0 or rails.max_request_loss is not None or len(pin) > 0
-            ),
-            floors=floors,
-            ratio=-np.inf if ratio is None else float(ratio),
-            floor=-np.inf if floor is None else float(floor),
             boostable=np.empty(0, np.bool_) if rails.boostable is None else rails.boostable,
-            protect=rails.protect_top,
-            parts=np.array([cap.codes for cap in caps], np.int32).reshape(len(caps), self.n_items),
-            caps=np.array([cap.at_most for cap in caps], np.int32),
-            keep=-1.0 if rails.max_request_loss is None else 1.0 - rails.max_request_loss,
-            pin=pin,
         )
 
-    def boosts(self, prices: Floats) -> npt.NDArray[np.float32]:
-        """Boost of every item (I,) in score units: the sum of the prices of its goals."""
-        return np.asarray(self.membership @ prices, dtype=np.float32)
+    def pass_at(self, boost: Boosts, scales: Scales) -> Sums:
+        """The best lists at these boosts (I,), summed."""
+        return sum_best(self.lists, ALL, boost, scales)
+
+    def extremes(self, *, guarded: bool, scale: float) -> npt.NDArray[np.int64]:
+        """Extreme exposure × scale of every goal (G,), see `attain`."""
+        return sum_extremes(self.lists, self.membership, self.goals.kind, guarded=guarded, scale=scale)
+
+    def choose(self, boost: Boosts) -> Slots:
+        """The best lists (R, k) at these boosts."""
+        slots = empty_slots(self)
+        choose(self.lists, boost, slots)
+        return slots
+
+    def plain(self) -> Slots:
+        """The ranker's own top k under pins and per-list caps: (R, k)."""
+        slots = empty_slots(self)
+        choose_plain(self.lists, slots)
+        return slots
+
+    def measure(self, slots: Chosen, scales: Scales) -> Sums:
+        """Given lists (R, k), summed."""
+        return sum_lists(self.lists, slots, self.n_items, scales)
+
+    def rate_moves(
+        self, search: Search, exposure: Floats, slots: Chosen, limit: float
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Lists (n,), rising, that have a move with a rate under `limit`, and these rates."""
+        return rated(self.lists, search, exposure, slots, limit)
+
+    def apply_moves(
+        self, search: Search, exposure: Floats, slots: Chosen, rows: npt.NDArray[np.int64], rates: Floats
+    ) -> tuple[int, float]:
+        """Make the moves of the lists `rows` in order; changes slots and exposure (G,) in place → moves, clicks won."""
+        made, won = apply_moves(self.lists, search, exposure, slots, rows, rates)
+        return made, won
+
+    def picked(self, rows: npt.NDArray[np.int64]) -> tuple[Lists, npt.NDArray[np.int64]]:
+        """The lists themselves: nothing is copied."""
+        return self.lists, rows
+
+    def looked_at(self, most: int) -> tuple[Lists, npt.NDArray[np.int64]]:
+        """Up to `most` lists of two or more candidates, spread over all of them."""
+        rows = np.flatnonzero(np.diff(self.indptr) >= 2)
+        return self.lists, rows[spread(len(rows), most)]
+
+    def pins_kept(self, slots: Chosen) -> dict[str, int]:
+        """How many candidates are pinned, and how many of them stand in their slot of the lists `slots` (R, k)."""
+        candidates, in_slot = count_pins(self.lists, slots)
+        return {"candidates": candidates, "in_slot": in_slot}
+
+    def collected(self) -> "Problem":
+        """Itself."""
+        return self
 
 
 def _array(values: npt.ArrayLike, dtype: type, in_place: bool) -> npt.NDArray[Any]:
@@ -225,21 +207,7 @@ def check_lists(
         raise InputError("attention must hold k probabilities that do not rise with rank.")
 
 
-def _check_goals(goals: Goals, group_ids: npt.NDArray[np.int64], rails: Guardrails, n_items: int, k: int) -> None:
-    if not (len(goals.group) == len(goals.kind) == len(goals.target)):
-        raise InputError("goals: group, kind and target must be of one length.")
-    if not np.isin(goals.kind, (-1, 0, 1)).all() or not np.isfinite(goals.target).all():
-        raise InputError("goals: kind must be +1 (at least), -1 (at most) or 0 (welfare) and target finite.")
-    if int(group_ids.min(initial=0)) < 0 or int(goals.group.min(initial=0)) < 0:
-        raise InputError("groups must be coded from 0.")
-    for cap in rails.caps:
-        if len(cap.codes) != n_items or cap.at_most < 1:
-            raise InputError("a cap needs one part code per item and at least 1 item per part.")
-    if rails.pin is not None:
-        slots = rails.pin[rails.pin >= 0]
-        if len(rails.pin) != n_items or len(np.unique(slots)) < len(slots) or int(slots.max(initial=0)) >= k:
-            raise InputError(f"pin needs one slot per item: -1, or its own from 0 to {k - 1}.")
-    for name in ("max_request_loss", "max_click_loss"):
-        loss = getattr(rails, name)
-        if loss is not None and not 0 <= loss <= 1:
-            raise InputError(f"{name} is {loss}; give a share from 0 to 1.")
+def empty_slots(problem: Problem) -> Slots:
+    """Unfilled (R, k) table, of the narrowest integers that hold the longest list."""
+    longest = int(np.diff(problem.indptr).max(initial=0))
+    return np.empty((problem.n_lists, problem.k), narrowest(longest))

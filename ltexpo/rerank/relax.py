@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ltexpo.rerank.problem import Goals, Problem
+from ltexpo.rerank.goals import Goals
 from ltexpo.rerank.solve import Solution, solve
+from ltexpo.rerank.task import Task
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -34,7 +35,7 @@ class Relaxation:
     irreducible: bool
 
 
-def smallest_relaxation(problem: Problem, solution: Solution, *, rng: int | np.random.Generator = 0) -> Relaxation:
+def smallest_relaxation(problem: Task, solution: Solution, *, rng: int | np.random.Generator = 0) -> Relaxation:
     """A smallest set of goals to relax, given the elastic `solution` that misses some of them.
 
     Every other goal is met by lists that were found. A goal stays in the set when no lists were found that meet it
@@ -76,13 +77,13 @@ def smallest_relaxation(problem: Problem, solution: Solution, *, rng: int | np.r
     return replace(found, irreducible=made <= trials)
 
 
-def _kept(problem: Problem, soft: Ints) -> Problem:
+def _kept(problem: Task, soft: Ints) -> Task:
     goals = problem.goals
     rest = Goals(np.delete(goals.group, soft), np.delete(goals.kind, soft), np.delete(goals.target, soft))
     return replace(problem, goals=rest)
 
 
-def _amounts(problem: Problem, solution: Solution, soft: Ints, rng: int | np.random.Generator) -> Relaxation:
+def _amounts(problem: Task, solution: Solution, soft: Ints, rng: int | np.random.Generator) -> Relaxation:
     """What the goals `soft` lack, all others being met: the least of two answers that were found."""
     goals = problem.goals
     aside = solve(_kept(problem, soft), start=np.delete(solution.prices, soft), rng=rng)

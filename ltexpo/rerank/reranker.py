@@ -16,17 +16,17 @@ from ltexpo.errors import ColumnError, ConfigError, InfeasibleError, LtexpoError
 from ltexpo.progress import logged
 from ltexpo.rerank.certificate import Certificate, certify
 from ltexpo.rerank.check import refuse_uncheckable, with_exact
-from ltexpo.rerank.encode import Encoded, Slots, encode
+from ltexpo.rerank.encode import EncodedJob, Engine, encode
 from ltexpo.rerank.groups import shown_amount
-from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.lists import FinalLists, to_frame
+from ltexpo.rerank.lists import ListTables, to_frame
 from ltexpo.rerank.relax import Relaxation, smallest_relaxation
-from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.rounding import count_clicks
 from ltexpo.rerank.scale import score_scale
 from ltexpo.rerank.settings import RerankSettings
 from ltexpo.rerank.solve import Solution, solve
 from ltexpo.rerank.source import Candidates
 from ltexpo.rerank.spend import spend, spend_on_welfare
+from ltexpo.rerank.task import Chosen
 
 log = logging.getLogger("ltexpo")
 
@@ -40,7 +40,7 @@ class Reranked:
     The lists are kept in codes; as frames they are made when they are asked for.
     """
 
-    lists: FinalLists
+    lists: ListTables
     """The lists as record batches, for more of them than fit in a frame."""
     certificate: Certificate
     prices: pd.DataFrame
@@ -80,8 +80,10 @@ class ExposureReranker:
     the problem falls apart into one sort per list by s + Σ_g λ_g 1[i ∈ g]; `fit` minimises the convex dual in λ.
     """
 
-    def __init__(self, settings: RerankSettings, *, scratch: Path | None = None) -> None:
-        self.settings, self.scratch = settings, scratch
+    def __init__(
+        self, settings: RerankSettings, *, scratch: Path | None = None, engine: Engine | None = None
+    ) -> None:
+        self.settings, self.scratch, self.engine = settings, scratch, engine
 
     def fit(
         self, candidates: Candidates, *, items: pd.DataFrame, prices: pd.DataFrame | None = None,
@@ -97,9 +99,9 @@ class ExposureReranker:
         started = time.perf_counter()
         self.scale_ = score_scale(candidates, self.settings, clicks=clicks)
         encoded = self._encode(candidates, items)
-        problem = encoded.problem
+        problem = encoded.task
         if self.settings.exact:
-            refuse_uncheckable(problem)
+            refuse_uncheckable(problem.collected())
         start = None if prices is None else match_prices(prices, encoded.table.frame)
 
         with logged("solve"):
@@ -131,7 +133,7 @@ class ExposureReranker:
             welfare_share=solution.welfare_share,
         )
         if self.settings.exact:
-            self.fitted_ = replace(self.fitted_, certificate=with_exact(self.fitted_.certificate, problem))
+            self.fitted_ = replace(self.fitted_, certificate=with_exact(self.fitted_.certificate, problem.collected()))
         self.prices_ = self.fitted_.prices
         return self
 
@@ -153,33 +155,32 @@ class ExposureReranker:
         strange = int((prices["price"] != 0).sum()) - int((matched != 0).sum())
         if strange > 0:
             log.warning("%d of %d prices are of no goal of this job and do nothing.", strange, len(prices))
-        slots = empty_slots(encoded.problem)
-        choose(encoded.problem.lists, encoded.problem.boosts(matched), slots)
+        slots = encoded.task.choose(encoded.task.boosts(matched))
         return self._reranked(
             encoded, slots, matched, started, upper_bound=None, proved_infeasible=False, passes=1.0
         )
 
-    def _encode(self, candidates: Candidates, items: pd.DataFrame) -> Encoded:
+    def _encode(self, candidates: Candidates, items: pd.DataFrame) -> EncodedJob:
+        make = encode if self.engine is None else self.engine.encode
         with logged("read candidates"):
-            return encode(
-                candidates, items, self.settings, scale=getattr(self, "scale_", None), scratch=self.scratch
-            )
+            return make(candidates, items, self.settings, scale=getattr(self, "scale_", None), scratch=self.scratch)
 
     def _reranked(
-        self, encoded: Encoded, slots: Slots, prices: npt.NDArray[np.float64], started: float, *,
+        self, encoded: EncodedJob, slots: Chosen, prices: npt.NDArray[np.float64], started: float, *,
         upper_bound: float | None, proved_infeasible: bool, passes: float, welfare_share: float = 1.0,
     ) -> Reranked:
-        problem = encoded.problem
+        problem = encoded.task
         clicks_before, shown_before = count_clicks(problem, encoded.plain)
         clicks_after, shown_after = count_clicks(problem, slots)
         boosts = problem.boosts(prices)
-        lists = FinalLists(encoded, slots, boosts, _paying_goal(encoded, prices))
+        paying = _paying_goal(encoded, prices)
+        lists = encoded.finals(slots, boosts, paying)
         certificate = certify(
             encoded, self.settings, clicks_before=clicks_before, clicks_after=clicks_after,
             exposure_before=np.asarray(problem.membership.T @ shown_before),
             exposure_after=np.asarray(problem.membership.T @ shown_after),
             prices=prices, upper_bound=upper_bound, proved_infeasible=proved_infeasible,
-            boosted=int(lists.promoted.sum(dtype=np.int64)), passes=passes, seconds=time.perf_counter() - started,
+            boosted=lists.n_promoted, passes=passes, seconds=time.perf_counter() - started,
             welfare_share=welfare_share,
         )
         for rail in certificate.guardrails:
@@ -196,7 +197,7 @@ class ExposureReranker:
             pd.DataFrame({
                 Columns.Item: encoded.item_ids.decode(boosted),
                 "boost": boosts[boosted].astype(np.float64),
-                "goal": lists.paying[boosted],
+                "goal": paying[boosted],
             }),
         )
 
@@ -209,14 +210,14 @@ def rerank(
     return ExposureReranker(settings).fit(candidates, items=items, prices=prices, clicks=clicks, rng=rng).fitted_
 
 
-def _paying_goal(encoded: Encoded, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
+def _paying_goal(encoded: EncodedJob, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
     """(I,) the goal with the largest price in size among those that count the item, in words; None without one."""
     rows = encoded.table.frame[["group", "value", "kind"]].to_numpy()
     names = np.array([*(_goal_name(*row) for row in rows), None], dtype=object)
-    member = encoded.problem.membership.tocoo()
+    member = encoded.task.membership.tocoo()
     size = np.abs(prices[member.col])
     order = np.lexsort((-member.col, size))  # the largest comes last, and the last writes
-    paying = np.full(encoded.problem.n_items, len(names) - 1)
+    paying = np.full(encoded.task.n_items, len(names) - 1)
     paying[member.row[order]] = np.where(size[order] > 0, member.col[order], len(names) - 1)
     return np.asarray(names[paying], dtype=object)
 
@@ -236,20 +237,20 @@ def _too_dear(budget: float, full: Solution, part: Solution) -> str:
     )
 
 
-def _unmet(encoded: Encoded, solution: Solution, relaxation: Relaxation, floor: float | None) -> str:
+def _unmet(encoded: EncodedJob, solution: Solution, relaxation: Relaxation, floor: float | None) -> str:
     """A smallest set of goals that give way, by how much, and whether the conflict is proved; `floor`: on scores."""
-    total = encoded.problem.total_exposure
+    total = encoded.task.total_exposure
     goals = encoded.table.frame
     order = np.argsort(-relaxation.missing, kind="stable")
     missed, missing = relaxation.goals[order], relaxation.missing[order]
-    reached = encoded.problem.goals.target[missed] - encoded.problem.goals.kind[missed] * missing
+    reached = encoded.task.goals.target[missed] - encoded.task.goals.kind[missed] * missing
     shown = []
     for g, nearest in zip(missed[:5], reached, strict=False):
         kind, value = goals["kind"].iloc[g], goals["value"].iloc[g]
         name = _goal_name(goals["group"].iloc[g], value, kind)
         target, achieved = (
             shown_amount(kind, float(amount), total=total)
-            for amount in (encoded.problem.goals.target[g], nearest)
+            for amount in (encoded.task.goals.target[g], nearest)
         )
         shown.append(f"{name} {target:.4g}, reached {achieved:.4g}")
     more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""

@@ -6,15 +6,14 @@ answer. Mending swaps near ties until no goal is violated; refunds then give bac
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from ltexpo.rerank.anneal import anneal
 from ltexpo.rerank.improve import improve
-from ltexpo.rerank.kernels import CHUNK, choose
-from ltexpo.rerank.moves import Search, apply_moves, measure, score_moves
+from ltexpo.rerank.moves import Search
 from ltexpo.rerank.problem import Problem
+from ltexpo.rerank.task import Chosen, Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,34 +28,23 @@ ENOUGH = 1e-6
 class Rounded:
     """Final lists: slots (R, k) = offsets in each canonical list (-1 empty), their clicks, goal and item exposure."""
 
-    slots: npt.NDArray[np.signedinteger]
+    slots: Chosen
     clicks: float
     exposure: Floats
     item_exposure: Floats
 
 
-def empty_slots(problem: Problem) -> npt.NDArray[np.signedinteger]:
-    """Unfilled (R, k) table, of the narrowest integers that hold the longest list."""
-    longest = int(np.diff(problem.indptr).max(initial=0))
-    narrow = next(kind for kind in (np.int8, np.int16, np.int32) if longest <= np.iinfo(kind).max)
-    return np.empty((problem.n_lists, problem.k), narrow)
-
-
-def count_clicks(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> tuple[float, Floats]:
+def count_clicks(problem: Task, slots: Chosen) -> tuple[float, Floats]:
     """Expected clicks of given lists, and the exposure of every item (I,)."""
-    scale = min(2.0 ** np.floor(61.0 - np.log2(max(problem.total_exposure, 1.0))), 2.0**40)
-    exposure = np.zeros((numba.get_num_threads(), problem.n_items), np.int64)
-    clicks = np.zeros((problem.n_lists + CHUNK - 1) // CHUNK)
-    measure(problem.lists, slots, scale, exposure, clicks)
-    return float(clicks.sum()), exposure.sum(axis=0) / scale
+    scales = problem.scales(problem.total_exposure)
+    sums = problem.measure(slots, scales)
+    return sums.clicks / scales.clicks, sums.exposure / scales.exposure
 
 
-def round_prices(problem: Problem, prices: Floats, *, ceiling: float = np.inf) -> Rounded:
+def round_prices(problem: Task, prices: Floats, *, ceiling: float = np.inf) -> Rounded:
     """Lists for these prices, mended and refunded; no move may cost more than `ceiling` clicks per missing exposure."""
-    slots = empty_slots(problem)
     boost = problem.boosts(prices)
-    choose(problem.lists, boost, slots)
-    return _finished(_Walk(problem, boost, measured(problem, slots), ceiling), prices)
+    return _finished(_Walk(problem, boost, measured(problem, problem.choose(boost)), ceiling), prices)
 
 
 def anneal_prices(
@@ -73,7 +61,7 @@ def anneal_prices(
     return _finished(walk, prices)
 
 
-def measured(problem: Problem, slots: npt.NDArray[np.signedinteger]) -> Rounded:
+def measured(problem: Task, slots: Chosen) -> Rounded:
     """Given lists with their clicks and exposure."""
     clicks, shown = count_clicks(problem, slots)
     return Rounded(slots, clicks, np.asarray(problem.membership.T @ shown), shown)
@@ -84,7 +72,7 @@ def _finished(walk: "_Walk", prices: Floats) -> Rounded:
     if walk.problem.welfare is None:
         walk.run(refund=True)
     else:
-        improve(walk.problem, prices, walk.target, walk.slots, walk.exposure, abs(walk.clicks))
+        improve(walk.problem.collected(), prices, walk.target, walk.slots, walk.exposure, abs(walk.clicks))
     return measured(walk.problem, walk.slots)
 
 
@@ -93,7 +81,7 @@ class _Walk:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: Task,
         boost: npt.NDArray[np.float32],
         lists: Rounded,
         ceiling: float,
@@ -107,7 +95,6 @@ class _Walk:
         self.ids = problem.membership.indices.astype(np.int64)
         self.clicks, self.ceiling = abs(lists.clicks), ceiling
         self.penalty = np.ones(len(goals))
-        self.rates = np.empty(problem.n_lists, np.float32)
 
     def violation(self) -> Floats:
         """Missing (at least) or surplus (at most) exposure of every goal."""
@@ -132,15 +119,14 @@ class _Walk:
                 self.start, self.ids, self.target, self.problem.goals.kind, self.penalty, urgent, self.boost, refund,
                 float(self.penalty.max()), 2 * int(np.diff(self.start).max()), float(self.boost.max()),
             )  # fmt: skip
-            score_moves(self.problem.lists, search, self.exposure, self.slots, self.rates, limit)
-            rows = np.flatnonzero(np.isfinite(self.rates))
-            most = max(MOST_ROWS, len(self.rates) // 20)
+            rows, found = self.problem.rate_moves(search, self.exposure, self.slots, limit)
+            most = max(MOST_ROWS, self.problem.n_lists // 20)
             if len(rows) > most:
-                cut = np.partition(self.rates[rows], most)[most]
-                rows = rows[self.rates[rows] <= cut]
-            rows = rows[np.argsort(self.rates[rows], kind="stable")]
-            rates = self.rates[rows].astype(np.float64)
-            made, won = apply_moves(self.problem.lists, search, self.exposure, self.slots, rows, rates)
+                near = found <= np.partition(found, most)[most]
+                rows, found = rows[near], found[near]
+            order = np.argsort(found, kind="stable")
+            rates = found[order].astype(np.float64)
+            made, won = self.problem.apply_moves(search, self.exposure, self.slots, rows[order], rates)
             if refund:
                 if won <= ENOUGH * self.clicks:
                     if limit > 1.0:
@@ -154,14 +140,14 @@ class _Walk:
                 limit = min(limit * 10.0 if 0.0 < limit < 1e3 else np.inf, self.ceiling)
 
 
-def missing_exposure(problem: Problem, rounded: Rounded) -> float:
+def missing_exposure(problem: Task, rounded: Rounded) -> float:
     """Total exposure that is missing to the goals; what is within a goal's tolerance does not count."""
     goals = problem.goals
     short = np.maximum(0.0, goals.kind * (goals.target - rounded.exposure))
     return float(short[short > 1e-9 * np.maximum(1.0, np.abs(goals.target))].sum())
 
 
-def better(problem: Problem, one: Rounded, other: Rounded) -> Rounded:
+def better(problem: Task, one: Rounded, other: Rounded) -> Rounded:
     """The lists that miss less exposure; if both miss as much, those of more clicks and welfare."""
     missing = missing_exposure(problem, one), missing_exposure(problem, other)
     if missing[0] == missing[1]:

@@ -41,6 +41,34 @@ class Joined:
         return empty
 
 
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Rows cut into runs of one request: offset of each run's first row, and its request, user and weight."""
+
+    n_rows: int
+    starts: npt.NDArray[np.int64]
+    requests: pa.Array
+    users: pa.Array | None
+    weights: Floats | None
+
+
+def cut(requests: pa.Array, users: pa.Array | None, weights: Floats | None) -> Cut:
+    """The runs of n rows: requests and users as strings or dictionaries of strings, weights (n,).
+
+    Raises `TableError` when a request has two weights in one run.
+    """
+    starts = _changes(requests)
+    ids = _texts(requests, starts)
+    if weights is not None:
+        changes = np.flatnonzero(weights[1:] != weights[:-1]) + 1
+        within = np.setdiff1d(changes, starts, assume_unique=True)
+        if len(within):
+            row = int(within[0])
+            raise _two_weights(weights[row - 1], weights[row])
+        weights = weights[starts]
+    return Cut(len(requests), starts, ids, None if users is None else _texts(users, starts), weights)
+
+
 class Runs:
     """Runs seen so far; `limit` (bytes) bounds what they may take once they do not rise by request id."""
 
@@ -52,16 +80,16 @@ class Runs:
         self.users: list[pa.Array] = []
         self.weights: list[Floats] = []
 
-    def add(self, requests: pa.Array, users: pa.Array | None, weights: Floats | None) -> None:
-        """The next rows: requests and users as strings or dictionaries of strings."""
-        starts = _changes(requests)
-        ids = _texts(requests, starts)
-        if weights is not None:
-            self._check_weights(ids, starts, weights)
+    def add(self, run: "Cut") -> None:
+        """The next rows."""
+        starts, ids, users, weights = run.starts, run.requests, run.users, run.weights
         # a request that goes on from the batch before is the same run
-        goes_on = bool(self.requests) and self.requests[-1][-1].as_py() == ids[0].as_py()
-        if goes_on:
+        if self.requests and self.requests[-1][-1].as_py() == ids[0].as_py():
+            if weights is not None and self.weights[-1][-1] != weights[0]:
+                raise _two_weights(self.weights[-1][-1], weights[0])
             starts, ids = starts[1:], ids[1:]
+            users = None if users is None else users[1:]
+            weights = None if weights is None else weights[1:]
         if len(starts):
             self.rising = self.rising and _rises(ids) and (
                 not self.requests or self.requests[-1][-1].as_py() < ids[0].as_py()
@@ -70,12 +98,11 @@ class Runs:
             self.requests.append(ids)
             self.bytes += 8 * len(starts) + ids.nbytes
             if users is not None:
-                named = _texts(users, starts)
-                self.users.append(named)
-                self.bytes += named.nbytes
+                self.users.append(users)
+                self.bytes += users.nbytes
             if weights is not None:
-                self.weights.append(weights[starts])
-        self.rows += len(requests)
+                self.weights.append(weights)
+        self.rows += run.n_rows
         if self.bytes > self.limit and not self.rising:
             runs = sum(map(len, self.starts))
             raise InputError(
@@ -105,7 +132,7 @@ class Runs:
             other = np.flatnonzero(weights != weights[first[of_run]])
             if len(other):
                 run = int(other[0])
-                raise _two_weights(requests[run].as_py(), weights[first[of_run[run]]], weights[run])
+                raise _two_weights(weights[first[of_run[run]]], weights[run])
             weights = weights[first]
         lengths = np.diff(starts)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(of_run, lengths, len(order)).astype(np.int64))])
@@ -118,24 +145,14 @@ class Runs:
             starts, targets,
         )
 
-    def _check_weights(self, ids: pa.Array, starts: npt.NDArray[np.int64], weights: Floats) -> None:
-        changes = np.flatnonzero(weights[1:] != weights[:-1]) + 1
-        within = np.setdiff1d(changes, starts, assume_unique=True)
-        if len(within):
-            row = int(within[0])
-            run = int(np.searchsorted(starts, row, side="right")) - 1
-            raise _two_weights(ids[run].as_py(), weights[row - 1], weights[row])
-        if self.requests and self.requests[-1][-1].as_py() == ids[0].as_py() and self.weights[-1][-1] != weights[0]:
-            raise _two_weights(ids[0].as_py(), self.weights[-1][-1], weights[0])
-
 
 def _rises(ids: pa.Array) -> bool:
     return bool(pc.all(pc.less(ids[:-1], ids[1:]), min_count=0).as_py())
 
 
-def _two_weights(request: str, one: float, other: float) -> TableError:
+def _two_weights(one: float, other: float) -> TableError:
     return TableError(
-        f"candidates: '{Columns.Weight}' of request_id '{request}' is {one:g} in one row and {other:g} in another. "
+        f"candidates: '{Columns.Weight}' is {one:g} in one row of a request_id and {other:g} in another. "
         "Give every row of a request the same weight."
     )
 

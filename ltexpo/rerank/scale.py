@@ -16,9 +16,9 @@ from ltexpo.data.schema import Contract, check_table
 from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import NAMES, attention_weights
-from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.settings import RerankSettings
 from ltexpo.rerank.source import Candidates, Source, as_texts
+from ltexpo.rerank.task import Task
 
 if TYPE_CHECKING:
     from ltexpo.ranking.calibrate import Calibration
@@ -159,28 +159,27 @@ def click_scores(
     return scale(scores)
 
 
-def scale_warnings(problem: Problem, scale: Scale) -> list[str]:
+def scale_warnings(problem: Task, scale: Scale) -> list[str]:
     """What suggests that scores do not compare across lists, so that expected clicks would mislead; empty when fine.
 
     Looked at are up to 10,000 lists spread over all. Calibrated scores and relevance are taken at their word.
     """
     if scale.calibration is not None or scale.kind == "relevance":
         return []
-    lengths = np.diff(problem.indptr)
-    rows = np.flatnonzero(lengths >= 2)
+    lists, rows = problem.looked_at(LOOKED_AT)
     if len(rows) < FEW:
         return []
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, LOOKED_AT).astype(np.int64))]
-    starts = np.concatenate([[0], np.cumsum(lengths[rows])[:-1]])
-    within = np.arange(int(lengths[rows].sum())) - np.repeat(starts, lengths[rows])
-    at = np.repeat(problem.indptr[rows], lengths[rows]) + within
-    scores = problem.scores[at].astype(np.float64)
+    lengths = lists.indptr[rows + 1] - lists.indptr[rows]
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    within = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    at = np.repeat(lists.indptr[rows], lengths) + within
+    scores = lists.scores[at].astype(np.float64)
     if scores.min() == scores.max():
         return []  # said elsewhere
     found = []
-    best = problem.scores[problem.indptr[rows]].astype(np.float64)
+    best = lists.scores[lists.indptr[rows]].astype(np.float64)
     usual = float(np.median(best))
-    first_items = problem.items[problem.indptr[rows]]
+    first_items = lists.items[lists.indptr[rows]]
     one_item = np.unique(first_items, return_counts=True)[1].max() > 0.5 * len(rows)  # a plain bestseller list
     if np.isclose(best, usual, rtol=1e-6, atol=0).mean() > 0.95 and not one_item:
         found.append(f"the best score of nearly every request is {usual:g}: scores look normalised per request")

@@ -10,10 +10,10 @@ from scipy.special import ndtri
 
 from ltexpo.columns import Columns
 from ltexpo.data.schema import CANDIDATES, check_table
-from ltexpo.rerank.encode import Encoded, Slots
+from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.kernels import choose, choose_plain
-from ltexpo.rerank.problem import Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.passes import Slots
+from ltexpo.rerank.problem import Problem, empty_slots
 from ltexpo.rerank.settings import RerankSettings
 
 Floats = npt.NDArray[np.float64]

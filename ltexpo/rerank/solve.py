@@ -1,4 +1,4 @@
-"""A `Problem` → a `Solution`: prices, integral lists that meet the goals, and the numbers of the certificate."""
+"""A `Task` → a `Solution`: prices, integral lists that meet the goals, and the numbers of the certificate."""
 
 import time
 from dataclasses import dataclass, replace
@@ -10,9 +10,10 @@ from ltexpo.rerank.attain import attainable
 from ltexpo.rerank.dual import Box, minimise
 from ltexpo.rerank.evaluate import Evaluator, Point
 from ltexpo.rerank.finish import finish
-from ltexpo.rerank.problem import Goals, Problem
+from ltexpo.rerank.goals import Goals
 from ltexpo.rerank.proximal import minimise_projected
 from ltexpo.rerank.rounding import Rounded, better, missing_exposure, round_prices
+from ltexpo.rerank.task import Chosen, Task
 from ltexpo.rerank.welfare import goals_only, start_prices
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +39,7 @@ class Solution:
     goal asks for more than its candidates can give, or, on a few lists, by branch and bound.
     """
 
-    slots: npt.NDArray[np.signedinteger]
+    slots: Chosen
     prices: Floats
     clicks_before: float
     clicks_after: float
@@ -69,7 +70,7 @@ class Solution:
 
 
 def solve(
-    problem: Problem,
+    problem: Task,
     *,
     start: Floats | None = None,
     ceiling: float | None = None,
@@ -133,7 +134,7 @@ def solve(
         rounded = _round(aimed, full, box, point, tolerance)
     else:
         ending = finish(
-            aimed, prices, bound, dearest=dearest, spread=spread, conflict=conflict, thorough=thorough
+            aimed.collected(), prices, bound, dearest=dearest, spread=spread, conflict=conflict, thorough=thorough
         )
         rounded, bound, prices, conflict = ending.rounded, ending.bound, ending.prices, ending.proved_infeasible
     if not small:
@@ -173,14 +174,15 @@ def _minimise(
     return minimise(evaluator, box, start, tolerance=tolerance, most_passes=most_passes, reach=reach)
 
 
-def score_range(problem: Problem) -> float:
+def score_range(problem: Task) -> float:
     """Greatest less least score, the unit of prices; a hair where all are equal."""
-    if not len(problem.scores):
+    if not problem.total_exposure:
         return 1.0
-    return max(float(problem.scores.max()) - float(problem.scores.min()), 1e-9)
+    least, most = problem.score_limits
+    return max(most - least, 1e-9)
 
 
-def _round(problem: Problem, full: Evaluator, box: Box, point: Point, tolerance: float) -> Rounded:
+def _round(problem: Task, full: Evaluator, box: Box, point: Point, tolerance: float) -> Rounded:
     """Lists for the prices of `point`; where mending gets stuck, prices for slightly tighter goals give it room."""
     best = round_prices(problem, point.prices)
     margin = 0.0
@@ -206,7 +208,7 @@ def _ray_falls(full: Evaluator, point: Point, spread: float) -> bool:
     """Whether the dual falls below any possible clicks along the ray of these prices: no lists meet all goals then."""
     problem = goals_only(full.problem)
     bare, prices = Evaluator(problem), np.where(problem.goals.kind != 0, point.prices, 0.0)
-    worst = float(problem.scores.min()) * problem.total_exposure if len(problem.scores) else 0.0
+    worst = problem.score_limits[0] * problem.total_exposure if problem.total_exposure else 0.0
     # slack for the rounding of boosts to float32
     for times in (1.0, 10.0, 100.0):
         at = bare(prices * times)

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 from ltexpo.columns import Columns
 from ltexpo.data.schema import CANDIDATES, Contract, check_column, check_names, column_error, wrong_type
 from ltexpo.data.tables import open_parquet, read_batches
-from ltexpo.errors import ColumnError, TableError
+from ltexpo.errors import ColumnError, ConfigError, TableError
 
 Candidates: TypeAlias = pd.DataFrame | pa.Table | ds.Dataset | Path | str
 
@@ -44,6 +44,13 @@ class Source:
 
     def __contains__(self, column: str) -> bool:
         return column in self.schema.names
+
+    @property
+    def files(self) -> ds.FileSystemDataset:
+        """The Parquet it is on disk; raises `ConfigError` when it is a table in memory."""
+        if not isinstance(self._data, ds.FileSystemDataset):
+            raise ConfigError("candidates: a table in memory cannot be read by an engine. Give the path of Parquet.")
+        return self._data
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Every row, in order, `BATCH_ROWS` or fewer at a time."""

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.solve import Solution, score_range, solve
+from ltexpo.rerank.task import Task
 
 
-def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Generator = 0, steps: int = 8) -> Solution:
+def spend(problem: Task, max_click_loss: float, *, rng: int | np.random.Generator = 0, steps: int = 8) -> Solution:
     """As much of the goals as `max_click_loss` of the plain clicks can pay for (all of them if it suffices).
 
     Bisects the ceiling of the prices: at ceiling Λ the elastic problem maximises clicks - Λ × missing exposure, so each
@@ -34,7 +34,7 @@ def spend(problem: Problem, max_click_loss: float, *, rng: int | np.random.Gener
     return _spent(problem, kept, over, allowed)
 
 
-def _spent(problem: Problem, kept: Solution, over: Solution, allowed: float, *, steps: int = 6) -> Solution:
+def _spent(problem: Task, kept: Solution, over: Solution, allowed: float, *, steps: int = 6) -> Solution:
     """Lists of clicks ≥ `allowed` with exposure between that of `kept`, which the budget pays, and of `over`.
 
     At a ceiling of prices exposure jumps, as many lists tie there: between two of them it is asked for by targets,
@@ -60,7 +60,7 @@ def _spent(problem: Problem, kept: Solution, over: Solution, allowed: float, *, 
     )
 
 
-def spend_on_welfare(problem: Problem, max_click_loss: float, whole: Solution, *, steps: int = 10) -> Solution:
+def spend_on_welfare(problem: Task, max_click_loss: float, whole: Solution, *, steps: int = 10) -> Solution:
     """Lists of most welfare among those that lose at most `max_click_loss` of the plain clicks and meet the goals.
 
     A click budget with multiplier μ weighs welfare by 1 / (1 + μ): searched is the largest such share of the weights,

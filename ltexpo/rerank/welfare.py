@@ -20,6 +20,7 @@ from ltexpo.rerank.groups import WELFARE
 from ltexpo.rerank.permutohedron import falling_weights, on_permutohedron
 from ltexpo.rerank.problem import Problem
 from ltexpo.rerank.settings import Merit, Welfare
+from ltexpo.rerank.task import Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -235,7 +236,7 @@ def _relevance(problem: Problem) -> Floats:
     return np.asarray(problem.membership.T @ by_item)
 
 
-def start_prices(problem: Problem, item_exposure: Floats) -> Floats:
+def start_prices(problem: Task, item_exposure: Floats) -> Floats:
     """(G,) prices to start from: the marginal value of welfare at the plain lists' exposure, 0 for goals.
 
     The conjugate is flat above the solution, where Newton steps overshoot, and steep below it, where they at most
@@ -249,6 +250,6 @@ def start_prices(problem: Problem, item_exposure: Floats) -> Floats:
     return problem.welfare.project(prices)
 
 
-def goals_only(problem: Problem) -> Problem:
+def goals_only(problem: Task) -> Task:
     """The same problem without welfare."""
     return replace(problem, welfare=None)

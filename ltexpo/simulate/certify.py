@@ -15,7 +15,8 @@ from scipy.special import ndtri
 from scipy.stats import beta
 
 from ltexpo.metrics.intervals import Ratio
-from ltexpo.simulate.stats import Effect, always_valid, compare, cuped, linearised
+from ltexpo.simulate.foretold import less_foretold
+from ltexpo.simulate.stats import Effect, always_valid, compare
 from ltexpo.simulate.stats.power import Baseline, power
 
 Floats = npt.NDArray[np.float64]
@@ -100,10 +101,7 @@ def _test(
     """The experiment's own test on one sample."""
     arms = _ratio(outcome, treated, first=0), _ratio(who.control, untreated, first=len(treated))
     before = _ratio(who.before, treated), _ratio(who.before, untreated)
-    if not sum(ratio.denominator.sum() for ratio in before):
-        return compare(metric, arms[0], arms[1], level=level)
-    covariates = linearised(before[0], before[1])
-    return cuped(metric, arms[0], arms[1], covariates[0], covariates[1], level=level)
+    return less_foretold(metric, arms[0], arms[1], before, level=level)
 
 
 def _ratio(totals: tuple[Floats, Floats], rows: Codes, *, first: int = 0) -> Ratio:

@@ -15,16 +15,14 @@ from ltexpo.simulate.behaviour import People, ShownLists, World
 from ltexpo.simulate.behaviour.people import uniforms_of
 from ltexpo.simulate.behaviour.uniforms import ARM
 from ltexpo.simulate.catalogue import Catalogue
-from ltexpo.simulate.environment import Environment
+from ltexpo.simulate.environment import Environment, check_environment
 from ltexpo.simulate.log import Log
-from ltexpo.simulate.readings import METRICS
 from ltexpo.simulate.readout import Readout
 from ltexpo.simulate.result import ExperimentResult
-from ltexpo.simulate.settings import ExperimentSettings
+from ltexpo.simulate.settings import ExperimentSettings, check_metrics
 
 Floats = npt.NDArray[np.float64]
 CONTROL = "control"
-_NEEDS_DAYS = {"day-1 retention": 2, "day-7 retention": 8}
 
 
 class Recommender(Protocol):
@@ -66,8 +64,8 @@ class Experiment:
 
         `treatment`: one arm, or several by name. `segments`: one row per user, indexed by user_id, fixed before the
         test (`user_segments`). `activity`: (U,) visits a day of each user, in the order of the sorted ids
-        (`visit_rates`). Raises `TableError` when arms hold different users, `ConfigError` for unknown metrics and
-        shares that do not fit.
+        (`visit_rates`). Raises `TableError` when arms hold different users or activity is not theirs, `ConfigError` for
+        unknown metrics, shares that do not fit, and what is no environment.
         """
         settings = self.settings
         treatments = treatment if isinstance(treatment, Mapping) else {"treatment": treatment}
@@ -76,10 +74,12 @@ class Experiment:
                               f"'{CONTROL}'.")
         arms: dict[str, Arm] = {CONTROL: control, **treatments}
         shares = _checked(settings, list(arms))
+        check_environment(environment)
         seed = int(np.random.default_rng(rng).integers(2**63))
         catalogue = Catalogue.of(items, tiers)
         first = {name: arm if isinstance(arm, pd.DataFrame) else arm(0, None) for name, arm in arms.items()}
         users = users_of(first[CONTROL], CONTROL)
+        _check_activity(activity, users)
 
         def shown(name: str, rankings: pd.DataFrame) -> ShownLists:
             saturation = settings.behaviour.saturation
@@ -136,14 +136,21 @@ def deal(seed: int, n: int, shares: list[float]) -> npt.NDArray[np.int64]:
     return dealt
 
 
+def _check_activity(activity: Floats | None, users: "pd.Index[str]") -> None:
+    if activity is None:
+        return
+    given = np.asarray(activity)
+    if given.shape != (len(users),):
+        raise TableError(f"activity has shape {given.shape} for {len(users)} users. Give each user's visits a day, in "
+                         "the order of the sorted user_ids of the control's lists (visit_rates makes them).")
+    bad = ~(np.isfinite(given) & (given >= 0))
+    if bad.any():
+        place = int(np.argmax(bad))
+        raise TableError(f"activity in row {place} is {given[place]:g}. Give each user's visits a day, 0 or more.")
+
+
 def _checked(settings: ExperimentSettings, arms: list[str]) -> dict[str, float]:
-    for metric in (settings.primary, *settings.guardrails):
-        if metric not in METRICS:
-            raise ConfigError(f"'{metric}' is no metric that can be the primary one or a guardrail. Choose among "
-                              f"{', '.join(METRICS)}.")
-    for metric, days in _NEEDS_DAYS.items():
-        if metric in (settings.primary, *settings.guardrails) and settings.days < days:
-            raise ConfigError(f"'{metric}' needs a test of at least {days} days; days is {settings.days}.")
+    check_metrics(settings)
     shares = settings.shares or dict.fromkeys(arms, 1 / len(arms))
     if set(shares) != set(arms):
         raise ConfigError(f"shares are of {', '.join(shares)}, the arms are {', '.join(arms)}. Give every arm one.")

@@ -16,6 +16,12 @@ Flags = npt.NDArray[np.bool_]
 COVERAGE, GINI, SELLERS = "coverage of the catalogue", "Gini of exposure", "sellers with half a fair share"
 SELLER_FLOOR = 0.5
 """A seller's fair share of the exposure is its share of the products; the floor is this part of it."""
+ITEM_METRICS = {
+    COVERAGE: "share of the catalogue that was shown to anybody during the test",
+    GINI: "how unevenly exposure is spread over the catalogue: 0 if every product has the same, 1 if one has all",
+    SELLERS: "share of the sellers that got at least half of the exposure that their share of the products would give",
+}
+"""Metric → what it is, in a line."""
 
 
 def item_effects(

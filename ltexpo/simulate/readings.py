@@ -21,7 +21,8 @@ class Metric:
     numerator: tuple[str, ...]
     denominator: tuple[str, ...]
     """Columns of `totals.NAMES`, added up; `users` is 1 for each."""
-    higher_is_better: bool = True
+    meaning: str = ""
+    """What it is, in a line, for whoever reads the numbers."""
 
 
 def _of(what: str, *tiers: str) -> tuple[str, ...]:
@@ -31,21 +32,28 @@ def _of(what: str, *tiers: str) -> tuple[str, ...]:
 USERS: Final = "users"
 
 METRICS: Final[Mapping[str, Metric]] = {
-    "clicks per visit": Metric(("clicks",), ("visits",)),
-    "click-through rate": Metric(("clicks",), ("impressions",)),
-    "tail share of exposure": Metric(_of("exposure", *TAIL), _of("exposure", *Tier.All)),
-    "tail share of clicks": Metric(_of("clicks", *TAIL), ("clicks",)),
-    "tail clicks per visit": Metric(_of("clicks", *TAIL), ("visits",)),
-    "conversion": Metric(("purchases",), ("clicks",)),
-    "purchases per visit": Metric(("purchases",), ("visits",)),
-    "revenue per visit": Metric(("revenue",), ("visits",)),
-    "slots seen per visit": Metric(("depth",), ("visits",)),
-    "visits per user": Metric(("visits",), (USERS,)),
-    "day-1 retention": Metric(("back_1",), ("due_1",)),
-    "day-7 retention": Metric(("back_7",), ("due_7",)),
-    "value per user": Metric(("revenue",), (USERS,)),
+    "clicks per visit": Metric(("clicks",), ("visits",), "clicks, per visit; a visit shows one list"),
+    "click-through rate": Metric(("clicks",), ("impressions",), "clicks, per product shown in a slot"),
+    "tail share of exposure": Metric(
+        _of("exposure", *TAIL), _of("exposure", *Tier.All),
+        "share of exposure (slots shown, by their chance to be looked at) of tail and new products",
+    ),
+    "tail share of clicks": Metric(_of("clicks", *TAIL), ("clicks",), "share of clicks of tail and new products"),
+    "tail clicks per visit": Metric(_of("clicks", *TAIL), ("visits",), "clicks on tail and new products, per visit"),
+    "conversion": Metric(("purchases",), ("clicks",), "purchases, per click"),
+    "purchases per visit": Metric(("purchases",), ("visits",), "purchases, per visit"),
+    "revenue per visit": Metric(("revenue",), ("visits",), "prices of what was bought, per visit"),
+    "slots seen per visit": Metric(("depth",), ("visits",), "rank of the deepest slot looked at, mean over visits"),
+    "visits per user": Metric(("visits",), (USERS,), "visits during the test, per user"),
+    "day-1 retention": Metric(
+        ("back_1",), ("due_1",), "of the days on which a user came, the share after which she came on the next day",
+    ),
+    "day-7 retention": Metric(
+        ("back_7",), ("due_7",), "of the days on which a user came, the share after which she came on the seventh day",
+    ),
+    "value per user": Metric(("revenue",), (USERS,), "prices of what was bought during the test, per user"),
 }
-"""What is read of every arm. Retention: share of active days after which the user was active 1 or 7 days later."""
+"""What is read of every arm, and the only place that says what each of these is."""
 
 TIER_METRICS: Final[Mapping[str, Metric]] = {
     f"{name}, {tier}": metric

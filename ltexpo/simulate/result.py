@@ -17,10 +17,12 @@ class ExperimentResult:
 
     effects: pd.DataFrame
     """One row per arm, reading ('effect', 'test'), segment and metric: arm, reading, by, segment, the fields of
-    `stats.Effect`, and p_holm, p_bh adjusted within arm, reading and `by`."""
+    `stats.Effect`, and p_holm, p_bh adjusted within arm, reading and `by`. control and treatment are as they were
+    seen; the difference of a test is less what the days before foretell, wherever 50 users an arm allow it."""
     looks: pd.DataFrame
-    """The test after each day: arm, metric, day, control, treatment, difference with its always-valid bounds low and
-    high, fixed_low and fixed_high (valid at one look only), relative bounds, p_value."""
+    """The test after each day: arm, metric, day, control and treatment (as they were seen), control_adjusted and
+    treatment_adjusted (less what the days before foretell: CUPED), difference of these two with its always-valid
+    bounds low and high, fixed_low and fixed_high (valid at one look only), relative bounds, p_value."""
     days: pd.DataFrame
     """arm, day, users (arrived so far), active, stay (have not left for good), visits, clicks, tail_share: of
     everybody who lives in the arm."""

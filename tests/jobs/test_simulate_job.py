@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ltexpo.config import read_settings
 from ltexpo.data.synthetic.shop import make_shop
 from ltexpo.data.tables import read_frame, read_json
 from ltexpo.errors import ConfigError, TableError
@@ -46,6 +47,9 @@ def test_every_table_is_written(folder: Path):
     told = read_json(folder / "all/experiment.json")
     assert told["environment"] == "fitted" and told["from"].startswith(UNTIL)
     assert abs(told["fidelity"]["clicks_off"]) < 0.5
+    # ten days of logs are too few, which is said, and the assumption stays
+    assert not told["returning"]["learnt"] and told["returning"]["reason"]
+    assert told["behaviour"]["return_strength"] == told["returning"]["strength"] == 0.5
     effects = read_frame(folder / "all/experiment.parquet")
     assert set(effects["by"]) == {"all", "tenure", "activity", "value", "item tier"}
     shares = effects[(effects["metric"] == "tail share of exposure") & (effects["by"] == "all")]
@@ -84,6 +88,16 @@ def test_what_cannot_be_simulated_is_refused(folder: Path, tmp_path: Path):
         run_simulate(job(folder, "no", environment="fitted", fit={"since": "2027-01-01"}))
     with pytest.raises(ValueError, match="go together"):
         job(folder, "no", boosts=bare)
+    given = {"data": "d", "control": "c", "treatment": "t", "out": "o"}
+    with pytest.raises(ConfigError, match=r"^options: candidates and boosts go together"):
+        read_settings(SimulateJob, overrides=given | {"boosts": "b"})
+    with pytest.raises(ConfigError, match="several treatments need a name of its own each"):
+        read_settings(SimulateJob, overrides=given | {"treatment": ["a=x", "y"]})
+    several = read_settings(SimulateJob, overrides=given | {"treatment": ["a=x", "b=day=2/y"]})
+    assert several.treatment == {"a": Path("x"), "b": Path("day=2/y")}
+    assert read_settings(SimulateJob, overrides=given | {"treatment": ["day=2/y"]}).treatment == Path("day=2/y")
+    with pytest.raises(ConfigError, match=r"^options: primary: 'joy' is no metric"):
+        read_settings(SimulateJob, overrides=given | {"primary": "joy"})
     assert not (folder / "no").exists()
 
 

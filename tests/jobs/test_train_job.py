@@ -205,7 +205,7 @@ def test_a_pipeline_feeds_the_model(room: Path, shop: Shop, tmp_path: Path):
         "out": tmp_path / "run", "encode": {"tfidf": {"width": 16}}, "train": {**settings, "until": UNTIL},
         "recommend": {"until": UNTIL, "k": 8}, "rerank": {"k": 4, "goals": [{"group": "tail", "min_share": 0.1}]},
     }))
-    assert list(done) == ["encode", "train", "recommend", "rerank"]
+    assert list(done.done) == ["encode", "train", "recommend", "rerank"]
     assert "vectors `text`" in (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
     assert read_json(tmp_path / "run" / "rankings" / "certificate.json")["feasible"]
 

@@ -125,6 +125,30 @@ def test_what_is_met_as_new_teaches_the_trees_and_does_not_calibrate():
     assert dict(with_it.calibration_.events) == dict(without.calibration_.events)
 
 
+def _new_products(seed: int, first: int) -> tuple[LabelDay, np.ndarray]:
+    """New products, told apart by a number that says nothing of how good they are; and the true chance of each row."""
+    day, rng, products = _day(seed), np.random.default_rng(seed), 300
+    item = rng.integers(products, size=len(day.outcome))
+    code = first + 2 * item
+    chance = expit(-1.5 + 1.2 * np.random.default_rng(99).normal(size=2 * products))[code]
+    features = pd.DataFrame({"number": code, "p_same": 0.0}, dtype=np.float32)
+    outcome = (rng.random(len(code)) < day.examined * chance).astype(np.int8)
+    candidates = replace(day.candidates, item=item, features=features)
+    return replace(day, candidates=candidates, outcome=outcome, tier=np.full(products, Tier.New, dtype=object)), chance
+
+
+def test_the_best_of_unknown_new_products_are_not_promised_what_their_like_had_by_luck():
+    ranker = ClickRanker(SETTINGS).fit([_new_products(seed, 0)[0] for seed in (0, 1)], rng=0)
+    seen, known = _new_products(2, 0)
+    raw = expit(ranker.click_.raw(seen.candidates.features))
+    assert np.corrcoef(raw, known)[0, 1] > 0.6  # the trees know the products that they learnt from
+    fresh = _new_products(3, 1)[0]  # and these stand between them
+    score = ranker.score(fresh.candidates, fresh.tier).score
+    best = score >= np.quantile(score, 0.9)
+    assert score[best].mean() == pytest.approx(known.mean(), rel=0.25)
+    assert expit(ranker.click_.raw(fresh.candidates.features))[best].mean() > 1.5 * known.mean()
+
+
 def test_saving_and_parts(ranker: ClickRanker, tmp_path: Path):
     day = _day(6, users=50)
     ranker.save(tmp_path / "ranker")

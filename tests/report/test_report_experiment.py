@@ -11,6 +11,7 @@ from ltexpo.data.tables import read_frame, read_json, write_frame, write_json
 from ltexpo.errors import TableError
 from ltexpo.report import write_report
 from ltexpo.report.arms_figure import arms_figure
+from ltexpo.report.assumed_part import assumed_part
 from ltexpo.report.days_figure import days_figure
 from ltexpo.report.decision import decision_part
 from ltexpo.report.gather import gather
@@ -21,6 +22,7 @@ from ltexpo.report.segments_part import segments_part
 from ltexpo.report.simulated import Simulated
 from ltexpo.report.simulated_words import simulated_words
 from ltexpo.report.validity_part import validity_part
+from ltexpo.simulate.behaviour import BehaviourSettings
 
 
 def words(html: str) -> str:
@@ -87,6 +89,30 @@ def test_the_summary_speaks_of_the_lead(tested: Simulated) -> None:
     assert "Beyond chance also fell: revenue per visit (−6.4%)." in text
     assert "A real test of that size would end in HOLD ." in text
     assert "No A/B test was simulated" in simulated_words(None)
+
+
+def test_assumptions_are_sentences_not_settings() -> None:
+    usual = words(assumed_part({"behaviour": BehaviourSettings().model_dump()}))
+    assert "it attracts her 10% less; a day heals 10% of that" in usual
+    # e^(0.1 · 0.5) − 1 = 5.1%, e^(0.1 · 2) − 1 = 22.1%
+    assert "she comes 5% more often" in usual and "22% more of those who have a click in ten fewer" in usual
+    assert not any(name in usual for name in BehaviourSettings.model_fields if "_" in name)
+    other = BehaviourSettings(
+        visits_per_day=0.3, fatigue=0, saturation=0.2, novelty=0.5, return_strength=0, leave_per_day=0, budget=100,
+        new_users=0.25,
+    )
+    text = words(assumed_part({"behaviour": other.model_dump() | {"of a later version": 1}}))
+    for told in ("0.3 times a day", "however often she has looked", "costs a product 20% of its appeal",
+                 "attracts 50% more on the first day", "does not change how often", "Nobody leaves for good",
+                 "can spend 100 in 30 days", "25% of the users join"):
+        assert told in text
+    assert assumed_part({}) == ""
+    found = {"users": 5000, "days": 28, "level": 0.95, "low": 0.2, "high": 0.8}
+    learnt = words(assumed_part({"behaviour": other.model_dump(), "returning": {"learnt": True, "found": found}}))
+    assert "learnt from the log, each of 5,000 users" in learnt and "(95% interval +2% to +8%)" in learnt
+    short = {"learnt": False, "reason": "the log spans 3 days"}
+    assert "does not tell it: the log spans 3 days." in words(assumed_part({"behaviour": {"fatigue": 0},
+                                                                            "returning": short}))
 
 
 def test_small_segments_are_left_out_and_said(tested: Simulated) -> None:

@@ -10,8 +10,8 @@ from ltexpo.rerank.columns_lp import generate_columns
 from ltexpo.rerank.evaluate import Evaluator
 from ltexpo.rerank.exact import solve_exact, solve_integral
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Goals, Guardrails
-from ltexpo.rerank.rounding import count_clicks, empty_slots
+from ltexpo.rerank.problem import Goals, Guardrails, empty_slots
+from ltexpo.rerank.rounding import count_clicks
 from ltexpo.rerank.solve import solve
 
 

@@ -9,8 +9,7 @@ import pytest
 from ltexpo.errors import InputError
 from ltexpo.rerank.controller import Controller, DualController, PidController, StreamResult, run_stream
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem, empty_slots
 from ltexpo.rerank.solve import solve
 
 Maker = Callable[[Problem], Controller]

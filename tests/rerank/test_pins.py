@@ -11,8 +11,7 @@ from ltexpo.errors import ConfigError, InputError
 from ltexpo.rerank import Goal, GuardrailSettings, RerankSettings, rerank
 from ltexpo.rerank.exact import solve_exact
 from ltexpo.rerank.kernels import choose_plain
-from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem, empty_slots
 from ltexpo.rerank.solve import solve
 
 ITEMS = pd.DataFrame({

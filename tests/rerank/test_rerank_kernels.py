@@ -8,8 +8,7 @@ from make_problem import random_problem
 from ltexpo.errors import InputError
 from ltexpo.rerank.evaluate import Evaluator
 from ltexpo.rerank.kernels import choose
-from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem
-from ltexpo.rerank.rounding import empty_slots
+from ltexpo.rerank.problem import Cap, Goals, Guardrails, Problem, empty_slots
 from ltexpo.rerank.solve import solve
 
 

@@ -6,9 +6,14 @@ import pytest
 from scipy.stats import binomtest
 from tiny_experiment import ITEMS, TIERS, environment, lists
 
-from ltexpo.errors import ConfigError, TableError
-from ltexpo.simulate import Experiment, ExperimentResult, ExperimentSettings
+from ltexpo.config import documented_yaml
+from ltexpo.errors import ConfigError, InputError, TableError
+from ltexpo.simulate import Experiment, ExperimentResult, ExperimentSettings, KnownEnvironment
 from ltexpo.simulate.behaviour import BehaviourSettings
+from ltexpo.simulate.definitions import DEFINITIONS
+from ltexpo.simulate.foretold import LEAST_USERS
+from ltexpo.simulate.item_readings import SELLERS
+from ltexpo.simulate.readings import METRICS
 
 ALIKE = BehaviourSettings(
     visits_per_day=0.5, activity_spread=0.0, fatigue=0.0, return_strength=0.0, leave_per_day=0.0,
@@ -142,8 +147,33 @@ def test_looks_are_valid_at_every_day_and_wider_than_for_one_look():
     assert (clicks["low"] < clicks["fixed_low"]).all() and (clicks["fixed_high"] < clicks["high"]).all()
 
 
+def test_segments_and_tiers_are_adjusted_as_everybody_is_and_looks_say_which_values_are():
+    ids = pd.Index([f"u{n:05}" for n in range(1_000)])
+    segments = pd.DataFrame({"whole": "all of them", "part": ["few"] * 60 + ["many"] * 940}, index=ids)
+    behaviour = ALIKE.model_copy(update={"activity_spread": 1.0})
+    settings = ExperimentSettings(behaviour=behaviour, days=10, before_days=10)
+    result = Experiment(settings).simulate(
+        lists("a", "b"), lists("a", "c"), environment(1_000), items=ITEMS, tiers=TIERS, segments=segments, rng=1,
+    )
+    test = result.effects.query("reading == 'test'")
+    numbers = ["control", "treatment", "difference", "error", "low", "high", "p_value"]
+    whole, everybody = (test[test["by"] == by].set_index("metric")[numbers] for by in ("whole", "all"))
+    pd.testing.assert_frame_equal(whole, everybody.loc[whole.index])
+    heads = test[(test["by"] == "item tier") & (test["segment"] == "head")].set_index("metric")
+    assert "CUPED" in heads.loc["clicks per visit", "method"]
+    visits = test[(test["metric"] == "visits per user") & (test["by"] == "part")].set_index("segment")
+    assert "CUPED" in visits.loc["many", "method"] and "CUPED" not in visits.loc["few", "method"]
+    assert visits.loc["few", ["n_control", "n_treatment"]].min() < LEAST_USERS
+    last = result.looks.query("day == 10").set_index("metric")
+    for column in ("control", "treatment", "difference"):
+        assert last.loc["visits per user", column] == everybody.loc["visits per user", column]
+    adjusted = last["treatment_adjusted"] - last["control_adjusted"]
+    pd.testing.assert_series_equal(adjusted, last["difference"], check_names=False)
+    assert last.loc["visits per user", "control_adjusted"] != last.loc["visits per user", "control"]
+
+
 def test_unlike_or_unusable_arms_are_refused():
-    with pytest.raises(TableError, match="treatment: user 'u00001' has no list"):
+    with pytest.raises(TableError, match="treatment: 9.. of 1000 users have no list"):
         run(lists("a", "b"), lists("a", "b", ["u00000"]))
     with pytest.raises(TableError, match="takes no part in the experiment"):
         run(lists("a", "b", ["u00000", "u00001"]), lists("a", "b"))
@@ -163,3 +193,56 @@ def test_unlike_or_unusable_arms_are_refused():
         run(lists("a", "b"), lists("a", "b"), primary="happiness")
     with pytest.raises(ConfigError, match="Give every arm one"):
         run(lists("a", "b"), lists("a", "b"), shares={"control": 0.5, "boost": 0.5})
+
+
+def test_small_segments_are_merged_and_said():
+    lists_ = lists("a", "b"), lists("a", "c")
+    names = [f"u{number:05d}" for number in range(1_000)]
+    tenure = np.where(np.arange(1_000) < 990, "earlier", "new")
+    segments = pd.DataFrame({"tenure": tenure, "activity": ["low", "high"] * 500}, index=names)
+
+    def told(**settings) -> ExperimentResult:
+        chosen = ExperimentSettings(behaviour=ALIKE, days=5, before_days=0, **settings)
+        return Experiment(chosen).simulate(
+            *lists_, environment(), items=ITEMS, tiers=TIERS, segments=segments, rng=1
+        )
+
+    result = told()
+    found = result.effects.groupby("by")["segment"].unique()
+    assert list(found["tenure"]) == ["earlier + new"]
+    assert sorted(found["activity"]) == ["high", "low"]
+    assert result.facts["merged_segments"] == {"tenure": ["earlier", "new"]}
+    assert "fewer than 20 users in an arm are merged: tenure: earlier, new." in str(result)
+    apart = told(least_users=1)
+    assert set(apart.effects.loc[apart.effects["by"] == "tenure", "segment"]) == {"earlier", "new"}
+    assert apart.facts["merged_segments"] == {} and "merged" not in str(apart)
+
+
+def test_what_python_passes_wrongly_is_named_with_its_mend():
+    with pytest.raises(ConfigError, match=r"primary: 'click per visit' is no .* Did you mean 'clicks per visit'"):
+        ExperimentSettings(primary="click per visit")
+    with pytest.raises(ConfigError, match="guardrails: 'joy' is no metric"):
+        ExperimentSettings(guardrails={"joy": 0.1})
+    known = environment(10)
+    assert isinstance(known, KnownEnvironment)
+    arms = lists("a", "b", [f"u{n:05}" for n in range(10)])
+
+    def simulate(world: object, **given: object) -> None:
+        Experiment(ExperimentSettings(days=1)).simulate(arms, arms, world, items=ITEMS, tiers=TIERS, **given)  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigError, match=r"Give KnownEnvironment\(truth\)"):
+        simulate(known.truth)
+    with pytest.raises(ConfigError, match="a dict, which lacks examination, clicks"):
+        simulate({})
+    with pytest.raises(InputError, match=r"shape \(3,\) for 10 users"):
+        simulate(known, activity=np.ones(3))
+    with pytest.raises(InputError, match="activity in row 4 is -1"):
+        simulate(known, activity=np.where(np.arange(10) == 4, -1.0, 1.0))
+
+
+def test_every_metric_that_is_read_is_defined_once():
+    read = set(run(lists("a", "b"), lists("a", "c"), days=9).effects.query("by == 'all'")["metric"])
+    assert read <= set(DEFINITIONS) and set(DEFINITIONS) - read <= {SELLERS}  # these items have no sellers
+    settings = documented_yaml(ExperimentSettings)
+    assert all(f"#   {name}: {metric.meaning}\n" in settings for name, metric in METRICS.items())
+    assert all(DEFINITIONS.values())

@@ -1,12 +1,17 @@
 """An environment fitted on a made shop's log, whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
 
 from ltexpo.data.synthetic.shop import Shop, make_shop
+from ltexpo.data.tail import TailSpec
 from ltexpo.errors import TableError
+from ltexpo.simulate import Experiment, ExperimentSettings
+from ltexpo.simulate.behaviour import BehaviourSettings
 from ltexpo.simulate.fitted import FitSettings, FittedEnvironment, fidelity
 from ltexpo.simulate.fitted.logistic import fit_logistic
 from ltexpo.sparse import csr
@@ -67,6 +72,44 @@ def test_a_cascade_log_is_read_as_a_cascade(shop: Shop):
     some = shown.iloc[::50]
     guess = fitted.attraction(some["user_id"], some["item_id"])
     assert guess.mean() == pytest.approx(shop.truth.attraction(some["user_id"], some["item_id"]).mean(), rel=0.1)
+
+
+def test_a_log_of_satisfied_readers_is_read_by_the_dynamic_bayesian_network(shop: Shop):
+    """Clicks drawn anew: half of the products satisfy whoever clicks them, who then stops; the others never do."""
+    events = shop.dataset.require_events("a test")
+    shown = events[events["event"] == "impression"].sort_values(["request_id", "rank"], ignore_index=True)
+    rng = np.random.default_rng(0)
+    attracted = rng.random(len(shown)) < np.minimum(
+        2 * shop.truth.attraction(shown["user_id"], shown["item_id"]), 1)
+    items = shop.dataset.items["item_id"]
+    pleasing = dict(zip(items, np.arange(len(items)) % 2 == 0, strict=True))
+    stops = attracted & shown["item_id"].map(pleasing).to_numpy()
+    after = pd.Series(stops).groupby(shown["request_id"]).cumsum() - stops
+    clicks = shown[attracted & (after == 0).to_numpy()].assign(event="click")
+    log = pd.concat([shown, clicks], ignore_index=True)
+    settings = FitSettings(since=SINCE, ridge=8.0, click_model="auto")
+    fitted = FittedEnvironment.fit(shop.dataset.items, log, settings, rng=0)
+    assert fitted.clicks.name == "dbn"
+    often = clicks[clicks["timestamp"] >= pd.Timestamp(SINCE, tz="UTC")]["item_id"].value_counts().index[:40]
+    guess = fitted.satisfaction(["u"] * len(often), often)
+    truth = np.array([pleasing[item] for item in often])
+    assert guess[truth].mean() > 0.8 and guess[~truth].mean() < 0.2
+    # a product that was never shown satisfies as the average one
+    unknown = fitted.satisfaction(["u"], ["never shown"])
+    assert unknown == [fitted.usual_satisfaction] and 0.2 < unknown[0] < 0.8
+    # the simulator reads it: where all satisfy nobody clicks twice
+    people = list(shown["user_id"].unique()[:300])
+    lists = pd.DataFrame({"request_id": np.repeat(people, 8), "rank": list(range(1, 9)) * len(people),
+                          "item_id": list(often[truth][:8]) * len(people)})
+    tiers = TailSpec().assign(shop.dataset.items, events)
+    settings = ExperimentSettings(days=5, before_days=0, behaviour=BehaviourSettings(visits_per_day=1, fatigue=0))
+    per_visit = {}
+    for name, sure in (("satisfied", 1.0), ("never", 0.0)):
+        world = replace(fitted, pleases=fitted.pleases * 0 + sure)
+        result = Experiment(settings).simulate(
+            lists, lists, world, items=shop.dataset.items, tiers=tiers, rng=0).effects.set_index("metric")
+        per_visit[name] = result.loc["clicks per visit", "control"].iloc[0]
+    assert per_visit["satisfied"] < 1 < per_visit["never"]
 
 
 def test_strangers_and_new_items_are_known_too(fitted: FittedEnvironment, shop: Shop):

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ltexpo.errors import ColumnError
+from ltexpo.errors import ColumnError, shown
 
 
 def as_ids(values: pd.Series, where: str) -> pd.Series:
@@ -16,11 +16,11 @@ def as_ids(values: pd.Series, where: str) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values):
         odd = values.notna() & (values % 1 != 0)
         if odd.any():
-            raise _refuse(values, odd, where, "not an id", "Write ids as strings or whole numbers")
+            raise _refuse_id(odd, where, "not an id", "Write ids as strings or whole numbers")
         # An integer column with gaps arrives as floats; 2^53 is where floats begin to skip whole numbers.
         large = values.abs() > 2**53 if pd.api.types.is_float_dtype(values) else values != values
         if large.any():
-            raise _refuse(values, large, where, "too large to be exact as a float", "Write ids as strings")
+            raise _refuse_id(large, where, "too large to be exact as a float", "Write ids as strings")
         return values.astype("Int64").astype(object).map(str, na_action="ignore")
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
@@ -72,7 +72,13 @@ def as_price(value: object) -> tuple[float | None, str | None]:
     return min(found), "price range, lowest taken" if len(found) > 1 else None
 
 
+def _refuse_id(bad: pd.Series, where: str, what: str, mend: str) -> ColumnError:
+    """Without the value: it may be a user's id."""
+    row = int(np.flatnonzero(bad.to_numpy())[0])
+    return ColumnError(f"{where} row {row} is {what} ({int(bad.sum())} such rows). {mend}.")
+
+
 def _refuse(values: pd.Series, bad: pd.Series, where: str, what: str, mend: str) -> ColumnError:
     row = int(np.flatnonzero(bad.to_numpy())[0])
     more = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-    return ColumnError(f"{where} row {row} is {values.iloc[row]!r}, {what}{more}. {mend}.")
+    return ColumnError(f"{where} row {row} is {shown(values.iloc[row])}, {what}{more}. {mend}.")

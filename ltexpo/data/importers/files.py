@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
 
-from ltexpo.data.tables import read_frame
+from ltexpo.data.tables import first_line, read_frame
 from ltexpo.errors import ColumnError, ImportFormatError, TableError
 
 
@@ -70,13 +71,13 @@ def column_names(path: Path, *, separator: str = ",") -> list[str]:
         try:
             names: list[str] = pyarrow.dataset.dataset(path).schema.names
         except (pa.ArrowInvalid, OSError) as error:
-            raise TableError(f"{path}: is not readable Parquet ({_first_line(error)}). Write it again.") from error
+            raise TableError(f"{path}: is not readable Parquet ({first_line(error)}). Write it again.") from error
         return names
     with open_text(path) as lines:
         try:
             header = next(csv.reader(lines, delimiter=separator), None)
         except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-            raise TableError(f"{path}: is not readable text ({_first_line(error)}). Save it as UTF-8.") from error
+            raise TableError(f"{path}: is not readable text ({first_line(error)}). Save it as UTF-8.") from error
     if not header:
         raise TableError(f"{path}: is empty. Give a file with a header line.")
     return header
@@ -97,7 +98,9 @@ def _read_csv(path: Path, names: list[str], separator: str) -> pd.DataFrame:
                 path, pa.csv.ReadOptions(use_threads=False), parse_options=parse, convert_options=convert
             )
         except (pa.ArrowInvalid, OSError) as error:
-            raise TableError(f"{path}: is not readable CSV ({_first_line(error)[:200]}). Mend that row.") from error
+            # what Arrow quotes of the row may hold a user's id
+            told = re.sub(r"(got \d+): .*", r"\1", first_line(error))[:200]
+            raise TableError(f"{path}: is not readable CSV ({told}). Mend that row.") from error
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
@@ -129,7 +132,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\r\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise TableError(
-            f"{path}: is not readable after line {number} ({_first_line(error)}). Get the file again."
+            f"{path}: is not readable after line {number} ({first_line(error)}). Get the file again."
         ) from error
 
 
@@ -141,7 +144,3 @@ def open_text(path: Path) -> TextIO:
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -29,6 +29,7 @@ from ltexpo.data.importers.base import Imported
 from ltexpo.data.importers.convert import as_ids, as_numbers, as_times
 from ltexpo.data.importers.files import column_names, json_lines, read_columns
 from ltexpo.data.schema import EVENTS, ITEMS, USERS, Contract
+from ltexpo.data.tables import last_snapshot, parquet_columns, read_frame
 from ltexpo.errors import ColumnError, ConfigError, TableError
 
 DEFAULT_MAP = "columns.yaml"
@@ -41,7 +42,8 @@ class TableMap(Settings):
 
     path: Path
     """The file, relative to the data folder: .csv, .tsv, .parquet, .jsonl, .json or .ndjson (one object a line);
-    text files may end in .gz."""
+    text files may end in .gz. Or a folder of Parquet parts, hive-partitioned or not; of items and users in folders by
+    date the last day's are read."""
     columns: dict[str, str | None] = Field(default_factory=dict)
     """Contract column: your column. One that has the contract's name already needs no entry; null ignores it."""
     attributes: Literal["all"] | tuple[str, ...] = ()
@@ -209,6 +211,9 @@ def _open(
     source: Path, table: TableMap, file: Path, name: str
 ) -> tuple[list[str], Callable[[list[str]], pd.DataFrame]]:
     """Column names of `source`, and a function that reads some of them."""
+    if source.is_dir():
+        parts = source if name == "events" else last_snapshot(source)
+        return parquet_columns(parts), lambda columns: read_frame(parts, columns=columns)
     plain = source.name.removesuffix(".gz")
     suffix = Path(plain).suffix
     if suffix not in SUFFIXES or (suffix == ".parquet" and source.suffix == ".gz"):

@@ -10,8 +10,8 @@ from ltexpo.simulate.clicks.draw import draw_clicks
 
 @numba.njit(parallel=True, cache=True)
 def live_day(
-    seed, day, present, rate, arrives, usual, first, slots, item, attraction, purchase, pair, lift, price, tier,
-    examination, kind, examined_after, after_click, after_skip, fatigue, memory, return_strength, leave_per_day,
+    seed, day, present, rate, arrives, usual, first, slots, item, attraction, purchase, satisfied, pair, lift, price,
+    tier, examination, kind, examined_after, after_click, after_skip, fatigue, memory, return_strength, leave_per_day,
     leave_strength, stays, satisfaction, budget_left, active, seen, totals, shown, clicked, bought,
 ):
     """Add what happened on `day` to `totals` (U, `totals.WIDTH`), and to `shown`, `clicked`, `bought` (R, K).
@@ -56,7 +56,7 @@ def live_day(
                 uniforms[2 * slot] = uniform(examines, item[row, slot])
                 uniforms[2 * slot + 1] = uniform(attracts, item[row, slot])
             depth = draw_clicks(
-                kind, examined_after, after_click, after_skip, chances[:n], purchase[row, :n], uniforms[: 2 * n],
+                kind, examined_after, after_click, after_skip, chances[:n], satisfied[row, :n], uniforms[: 2 * n],
                 clicks[:n],
             )
             any_click = False

@@ -10,6 +10,7 @@ from ltexpo.columns import Columns
 from ltexpo.data.schema import RANKINGS, check_table
 from ltexpo.errors import TableError
 from ltexpo.simulate.catalogue import Catalogue
+from ltexpo.simulate.clicks.draw import DBN
 from ltexpo.simulate.environment import Environment
 
 
@@ -27,6 +28,8 @@ class ShownLists:
     """(R, K) P(click | examined) by somebody who is not tired of the item."""
     purchase: npt.NDArray[np.float32]
     """(R, K) P(purchase | click)."""
+    satisfaction: npt.NDArray[np.float32]
+    """(R, K) P(satisfied | click): of the dynamic Bayesian network, the others do not read it."""
     owner: npt.NDArray[np.int64]
     """(R,) the user of each list."""
 
@@ -49,7 +52,8 @@ class ShownLists:
         who = frame[Columns.User if Columns.User in frame.columns else Columns.Request]
         user = users.get_indexer(pd.Index(who))
         if (user < 0).any():
-            raise TableError(f"{name}: user '{who[user < 0].iloc[0]}' takes no part in the experiment "
+            row = int(np.flatnonzero(user < 0)[0])
+            raise TableError(f"{name} row {row}: its user takes no part in the experiment "
                              f"({int((user < 0).sum())} such rows). Give the same users to every arm.")
         request = pd.factorize(frame[Columns.Request], sort=True)[0]
         order = np.lexsort((frame[Columns.Rank], request, user))
@@ -60,16 +64,15 @@ class ShownLists:
         lists = np.repeat(np.arange(len(starts)), slots)
         gap = np.flatnonzero(rank != np.arange(len(rank)) - starts[lists])
         if len(gap):
-            odd = frame[Columns.Request].to_numpy()[order][gap[0]]
-            raise TableError(f"{name}: request_id '{odd}' holds ranks with holes or repeats, or two users. "
-                             "Give ranks 1, 2, … of one user in each list.")
+            raise TableError(f"{name}: the request_id of row {order[gap[0]]} holds ranks with holes or repeats, or two "
+                             "users. Give ranks 1, 2, … of one user in each list.")
         width, deepest = int(slots.max()), len(environment.examination)
         if width > deepest:
             raise TableError(f"{name}: lists go down to rank {width}, but the environment knows the examination of "
                              f"{deepest} slots. Re-rank with k = {deepest} or less.")
         absent = np.setdiff1d(np.arange(len(users)), owner)
         if len(absent):
-            raise TableError(f"{name}: user '{users[absent[0]]}' has no list ({len(absent)} such users). "
+            raise TableError(f"{name}: {len(absent)} of {len(users)} users have no list. "
                              "Give the same users to every arm.")
         codes = catalogue.codes(frame[Columns.Item].iloc[order], source=name)
         item = np.full((len(starts), width), -1, dtype=np.int32)
@@ -78,10 +81,14 @@ class ShownLists:
         item[lists, rank] = codes
         attraction[lists, rank] = environment.attraction(people, things)
         purchase[lists, rank] = environment.purchase_given_click(people, things)
+        satisfaction = purchase
+        if environment.clicks.kind == DBN:
+            satisfaction = np.zeros(item.shape, dtype=np.float32)
+            satisfaction[lists, rank] = environment.satisfaction(people, things)
         if saturation:
             attraction *= (1 - saturation) ** _same_above(item, catalogue.category)
         first = np.searchsorted(owner, np.arange(len(users) + 1))
-        return cls(first, slots, item, attraction, purchase, owner)
+        return cls(first, slots, item, attraction, purchase, satisfaction, owner)
 
 
 def _same_above(item: npt.NDArray[np.int32], category: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

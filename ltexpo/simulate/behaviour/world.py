@@ -115,7 +115,8 @@ class World:
             lift = 1 + self.lift * np.float32(0.5 ** (max(self.day, 0) / settings.novelty_half_life))
         live_day(
             self.seed, self.day, self.present, self.people.rate, self.people.arrives, self.usual,
-            lists.first, lists.slots, lists.item, lists.attraction, lists.purchase, self._pairs.place,
+            lists.first, lists.slots, lists.item, lists.attraction, lists.purchase,
+            lists.satisfaction, self._pairs.place,
             np.broadcast_to(lift, lists.item.shape), self.catalogue.price, self.catalogue.tier,
             self.environment.examination, clicks.kind, clicks.examination, clicks.after_click, clicks.after_skip,
             settings.fatigue, settings.satisfaction_memory, settings.return_strength, settings.leave_per_day,

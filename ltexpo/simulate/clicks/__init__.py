@@ -6,7 +6,8 @@ from ltexpo.simulate.clicks.dbn import DynamicBayesian
 from ltexpo.simulate.clicks.dcm import DependentClick
 from ltexpo.simulate.clicks.draw import ClickParameters, draw_clicks
 from ltexpo.simulate.clicks.examination import Curves, examination
-from ltexpo.simulate.clicks.model import ClickModel, SlotModel
+from ltexpo.simulate.clicks.fitted_model import ClickModel
+from ltexpo.simulate.clicks.model import SlotModel
 from ltexpo.simulate.clicks.pbm import PositionBased
 from ltexpo.simulate.clicks.perplexity import Perplexity, perplexity
 from ltexpo.simulate.clicks.propensity import examination_by_propensity

@@ -25,10 +25,11 @@ class Curves:
     """Examination by rank: over all lists, and by surface where there are several."""
 
     table: pd.DataFrame
-    """surface, rank, examination (never rising), low, high, fitted (before it was made so), lists."""
+    """surface, rank, examination (never rising), fitted (before it was made so), low, high (of fitted), lists."""
     model: str
     level: float
     groups: int
+    """Groups of users that the intervals are jackknifed over."""
     notes: list[str] = field(default_factory=list)
 
     def of(self, surface: str = ALL) -> pd.DataFrame:
@@ -49,12 +50,17 @@ class Curves:
     def facts(self) -> dict[str, Any]:
         """What a report says of the curves."""
         return {
-            "model": self.model, "level": self.level, "jackknife_groups": self.groups, "notes": self.notes,
+            "model": self.model, "level": self.level, "jackknife_groups": self.groups,
+            "intervals": self._intervals, "notes": self.notes,
             "curves": self.table.to_dict("records"),
         }
 
+    @property
+    def _intervals(self) -> str:
+        return f"the model fitted again without each of {self.groups} groups of users, before any levelling"
+
     def __str__(self) -> str:
-        lines = [f"{'surface':<14}{'rank':>5}{'examination':>13}   {self.level:.0%} interval"]
+        lines = [f"{'surface':<14}{'rank':>5}{'examination':>13}   {self.level:.0%} interval: {self._intervals}"]
         for row in self.table.itertuples():
             lines.append(
                 f"{row.surface:<14}{row.rank:>5}{row.examination:>13.4f}   {row.low:.4f} to {row.high:.4f}"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ltexpo.metrics.intervals import Ratio, estimate
 from ltexpo.simulate.clicks.em import Floats
-from ltexpo.simulate.clicks.model import FLOOR, ClickModel
+from ltexpo.simulate.clicks.fitted_model import FLOOR, ClickModel
 from ltexpo.simulate.clicks.sessions import Sessions
 
 

@@ -311,8 +311,8 @@ def _surfaces(
         raise TableError(f"events: {surface} '{strange}' is unknown; known: {', '.join(names)}.")
     codes[request] = code
     if (codes[request] != code).any():
-        odd = requests[request[int(np.flatnonzero(codes[request] != code)[0])]]
-        raise TableError(f"events: request '{odd}' has two values of '{surface}'. Give one per request.")
+        row = shown.index[int(np.flatnonzero(codes[request] != code)[0])]
+        raise TableError(f"events row {row}: its request has two values of '{surface}'. Give one per request.")
     return names, codes
 
 

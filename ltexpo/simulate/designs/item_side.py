@@ -21,7 +21,7 @@ from ltexpo.simulate.behaviour.people import uniforms_of
 from ltexpo.simulate.behaviour.uniforms import ARM
 from ltexpo.simulate.catalogue import Catalogue
 from ltexpo.simulate.designs.mixed import TwoScores
-from ltexpo.simulate.environment import Environment
+from ltexpo.simulate.environment import Environment, check_environment
 from ltexpo.simulate.experiment import users_of
 
 Floats = npt.NDArray[np.float64]
@@ -82,8 +82,9 @@ def simulate_item_designs(
     budget split deals users to two halves, each with lists and a half of every item's exposure of its own (Liu et al.
     2021); its interval is over users.
 
-    Raises `TableError` when fewer than four boosted items are candidates.
+    Raises `TableError` when fewer than four boosted items are candidates, `ConfigError` for what is no environment.
     """
+    check_environment(environment)
     generator = np.random.default_rng(rng)
     scores = TwoScores.of(candidates, boosts)
     boosted = set(boosts.loc[boosts["boost"] > 0, Columns.Item])
@@ -100,7 +101,7 @@ def simulate_item_designs(
     treated = np.zeros(len(scores.ids), dtype=np.bool_)
     lucky = generator.permutation(np.flatnonzero(eligible))[: max(2, round(settings.share * int(eligible.sum())))]
     treated[lucky] = True
-    mixes = {NAIVE: scores.naive(treated), MERGED: scores.merged(treated, eligible, generator)}
+    mixes = {NAIVE: scores.naive(treated), MERGED: scores.merged(treated, eligible)}
     rows = []
 
     def add(design: str, outcome: str, found: Estimate) -> None:

@@ -75,21 +75,43 @@ class TwoScores:
         """
         return _descending(np.where(treated[self.item], self.treatment, self.control))
 
-    def merged(self, treated: Flags, eligible: Flags, rng: np.random.Generator) -> Codes:
+    def merged(self, treated: Flags, eligible: Flags) -> Codes:
         """(R, C) each treated item near the rank it has where all are treated, each other near the one where none is.
 
         Both rankings of a list are made, every item brings its rank of one of them, and the items are sorted by what
-        they bring (counterfactual merging: Nandy et al. 2021, UniCoRn). On average as many items bring a rank below r
-        as r, so an item lands where it would be; for that, items outside the experiment bring either rank by a coin of
-        each list, with the share of the treated. Of two that bring the same rank the one from the treatment's ranking
-        goes first: a boosted item that is not treated leaves a gap above itself in the treatment's ranking, which this
-        fills again.
+        they bring (counterfactual merging: Nandy et al. 2021, UniCoRn). An item lands where it would be if r items
+        bring a rank below r. Items under experiment bring what their treatment says; the others, which stand no lower
+        in the control's ranking, bring the rank they have there while fewer than that are placed, and that of the
+        treatment's ranking else. By a coin instead, places are right on average only, and what a slot is worth is
+        convex in its place: items were measured to gain 5% to 7% too much.
+
+        Of two that bring the same rank the one from the treatment's ranking goes first in every other list: always
+        first, treated items would stand too high, and never first, too low.
         """
-        ranks = [_ranks(self.order(of_treatment)) for of_treatment in (False, True)]
-        share = treated[eligible].mean()
-        brings = np.where(eligible[self.item], treated[self.item], rng.random(self.item.shape) < share)
-        key = np.where(brings, ranks[1] - 0.5, ranks[0])
-        return np.argsort(np.where(self.item >= 0, key, np.inf), axis=1, kind="stable")
+        controls, treatments = (self.order(of_treatment) for of_treatment in (False, True))
+        ranks = _ranks(controls), _ranks(treatments)
+        lists, width = self.item.shape
+        row, there = np.arange(lists), self.item >= 0
+        under = eligible[self.item] & there
+        brings = under & treated[self.item]
+        # How many of those under experiment bring each rank; then, rank by rank, the others join them.
+        bring = np.zeros(self.item.shape, dtype=np.int64)
+        at = np.nonzero(under)
+        np.add.at(bring, (at[0], np.where(brings, ranks[1], ranks[0])[at]), 1)
+        placed = np.zeros(lists, dtype=np.int64)
+        for rank in range(width):
+            place = controls[:, rank]
+            other = there[row, place] & ~under[row, place]
+            boosted = ranks[1][row, place]
+            placed += bring[:, rank]
+            now = other & ((boosted <= rank) | (placed <= rank))
+            placed += now
+            later = np.flatnonzero(other & ~now)
+            brings[later, place[later]] = True
+            bring[later, boosted[later]] += 1
+        first = np.where(row % 2 == 0, -0.5, 0.5)[:, None]
+        key = np.where(brings, ranks[1] + first, ranks[0])
+        return np.argsort(np.where(there, key, np.inf), axis=1, kind="stable")
 
 
 def _descending(scores: Floats) -> Codes:

@@ -41,14 +41,18 @@ class FitSettings(Settings):
     """Learn from events from this moment on; without it from where the ranker's training ended."""
     until: str | dt.datetime | dt.date | None = None
     """Learn from events before this moment; what comes later checks the fit."""
-    click_model: Literal["pbm", "ubm", "cm", "dcm", "auto"] = "pbm"
+    click_model: Literal["pbm", "ubm", "cm", "dcm", "dbn", "auto"] = "pbm"
     """How lists are read: position-based (examination by rank, learnt together with attraction), user browsing,
-    cascade, dependent click, or the one of these that foresees held-out clicks best."""
+    cascade, dependent click, dynamic Bayesian network (each product satisfies as it did in the log), or the one of
+    these that foresees held-out clicks best."""
     ridge: float | None = Field(None, gt=0)
     """How strongly the columns of single items and users are held near 0; without it, chosen on held-out rows."""
     mean_attraction: float = Field(0.1, gt=0, lt=1)
     """Where no impressions are logged: mean P(click | examined) of what the control shows, which such a log cannot
     tell."""
+    returning: bool = True
+    """Learn from the visits that are logged, too, how strongly satisfaction brings users back; where they do not tell,
+    or it is given, behaviour.return_strength stays as it is."""
     negatives: int = Field(30, ge=1)
     """Where no impressions are logged: products drawn for each user and day beside what was taken."""
 
@@ -69,6 +73,10 @@ class FittedEnvironment:
     scale: float
     """Added to the log-odds of attraction: not 0 only where no impressions are logged."""
     facts: dict[str, Any]
+    pleases: "pd.Series[float] | None" = None
+    """By item_id, P(satisfied | click) where lists are read by the dynamic Bayesian network."""
+    usual_satisfaction: float = 0.0
+    """Of items that the log does not show."""
 
     @classmethod
     def fit(
@@ -111,7 +119,8 @@ class FittedEnvironment:
             "click_model": read, "fitted_impressions": len(clicked),
             "fitted_clicks": int(clicked.sum()), "fitted_purchases": int(bought.sum()),
         }
-        return cls(parameters, examination, take, buy, bool(bought.all()), True, 0.0, facts)
+        pleases, usual = (None, 0.0) if reading is None else (reading.satisfaction, reading.usual_satisfaction)
+        return cls(parameters, examination, take, buy, bool(bought.all()), True, 0.0, facts, pleases, usual)
 
     @classmethod
     def _from_purchases(
@@ -147,6 +156,13 @@ class FittedEnvironment:
         if self.buy is None:
             return np.full(len(users), float(self.always))
         return self.buy(users, _strings(item_ids))
+
+    def satisfaction(self, user_ids: Iterable[str], item_ids: Iterable[str]) -> Floats:
+        """(n,) P(satisfied | click), the same for all users."""
+        if self.pleases is None:
+            return self.purchase_given_click(user_ids, item_ids)
+        known = _strings(item_ids).map(self.pleases).fillna(self.usual_satisfaction)
+        return np.asarray(known, dtype=np.float64)
 
     def describe(self) -> dict[str, Any]:
         """Rows, clicks, ridge and held-out loss."""

@@ -9,12 +9,12 @@ import pandas as pd
 from ltexpo.columns import Columns
 from ltexpo.errors import TableError
 from ltexpo.simulate.clicks import MODELS, ClickParameters, Sessions, choose
+from ltexpo.simulate.clicks.draw import DBN
 
 Floats = npt.NDArray[np.float64]
 
-WALKS = ("cm", "dcm", "ubm")
-"""Click models whose slots depend on the clicks above, beside the position-based one. DBN is not among them: what it
-calls satisfaction belongs to products, and an environment has no estimate of it apart from purchases."""
+WALKS = ("cm", "dcm", "ubm", "dbn")
+"""Click models whose slots depend on the clicks above, beside the position-based one."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Reading:
     """(n,)"""
     examined: Floats
     """(n,) P(slot was examined | the clicks above it)."""
+    satisfaction: "pd.Series[float] | None"
+    """By item_id, P(satisfied | clicked) of the dynamic Bayesian network."""
+    usual_satisfaction: float
+    """Of items that the log does not show."""
     note: str
     left_out: dict[str, int]
     """What was not whole, reason → rows."""
@@ -61,7 +65,11 @@ def read_lists(events: pd.DataFrame, click_model: str) -> Reading | None:
         Columns.User: sessions.users[request],
         Columns.Item: sessions.keys[Columns.Item].to_numpy()[sessions.items[shown]],
     })
+    pleases, usual = None, 0.0
+    if model.kind == DBN:
+        pleases = pd.Series(model.satisfaction_, index=pd.Index(sessions.keys[Columns.Item]))
+        usual = model.priors_["satisfaction"].mean
     return Reading(
         model.parameters_[0], np.minimum.accumulate(by_rank), pairs, sessions.clicks[shown],
-        np.clip(conditional / attraction, 0.0, 1.0), note, sessions.left_out,
+        np.clip(conditional / attraction, 0.0, 1.0), pleases, usual, note, sessions.left_out,
     )

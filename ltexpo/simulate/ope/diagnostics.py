@@ -13,6 +13,8 @@ from ltexpo.simulate.ope.settings import OpeSettings
 Floats = npt.NDArray[np.float64]
 
 OK, CANNOT_SAY = "ok", "cannot say"
+_NEXT_TO_NOTHING = 0.005
+"""A missing share below this does not explain weights whose mean is off."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,15 @@ def refusal(found: Diagnosis, missing: float, settings: OpeSettings) -> str | No
     if found.effective < settings.min_effective:
         return f"effective sample size {found.effective:.1f}, below {settings.min_effective:g}"
     if abs(mean.value - 1) > settings.max_lacking and not mean.low <= 1 <= mean.high:
+        off = f"the weights' mean is {mean.value:.2f} ({mean.low:.2f} to {mean.high:.2f}), not 1: "
+        if missing < _NEXT_TO_NOTHING:
+            return (
+                f"{off}the log shows somebody nearly all that the policy would at that rank, so its propensities are "
+                "wrong, or there are users to whom it would never show what the policy shows them"
+            )
         return (
-            f"the weights' mean is {mean.value:.2f} ({mean.low:.2f} to {mean.high:.2f}), not 1: the log cannot show "
-            f"all that the policy would ({missing:.0%} it never showed at that rank), or its propensities are wrong"
+            f"{off}the log cannot show all that the policy would ({missing:.1%} of it was never shown at that rank), "
+            "or its propensities are wrong"
         )
     if found.pareto_k > settings.max_pareto_k:
         return f"the weights' tail is too heavy: Pareto k {found.pareto_k:.2f}, above {settings.max_pareto_k:g}"

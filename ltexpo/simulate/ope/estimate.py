@@ -42,10 +42,14 @@ def evaluate_policy(
     """
     settings = settings or OpeSettings()
     generator = np.random.default_rng(rng)
-    names = _names(settings.estimator, log.single)
     log, policy, left_out = _aligned(log, policy)
+    names = _names(settings.estimator, log.single)  # now, as a policy of one rank leaves single slots
     case = _Case(log, policy, settings, generator)
-    rows = tuple(case.row(name) for name in names)
+    if log.rewards.any():
+        rows = tuple(case.row(name) for name in names)
+    else:
+        reason = f"none of the {int(log.shown.sum()):,} slots compared had a {settings.reward} under its request_id"
+        rows = tuple(Row.refused(name, case.assumed(name), reason) for name in names)
     return OpeResult(
         rows=rows, on_policy=estimate(case.own, level=settings.level), missing=case.missing,
         requests=len(log.users), slots=int(log.shown.sum()), single=log.single, level=settings.level,
@@ -112,9 +116,13 @@ class _Case:
             log, policy, self.marginal, folds=settings.folds, smoothing=settings.smoothing, by=settings.cluster, rng=rng
         )
 
+    def assumed(self, name: str) -> str:
+        """What a slot's reward may depend on for an estimator to be right."""
+        return _OWN if self.log.single else _ASSUMES.get(name, _OWN)
+
     def row(self, name: str) -> Row:
         """One estimator's line of the result."""
-        kind = _OWN if self.log.single else _ASSUMES.get(name, _OWN)
+        kind = self.assumed(name)
         if kind != _OWN and self.steps is None:
             return Row.refused(name, kind, "it needs propensities given what stands above, the log has marginal ones")
         if name == "dm":
@@ -198,10 +206,8 @@ class _Case:
     def _direct(self, kind: str) -> Row:
         """Predictions alone have no error that they show: they are believed where weighted rewards can check them."""
         linear = slot.direct(self.predicted.target) + self.model.moved(np.zeros(self.log.items.shape))
-        reason = self._refusal(_OWN)
-        if reason is not None:
-            reason = f"nothing checks the reward model: {reason}"
-        else:
+        reason = self._refusal(_OWN)  # weights that tell nothing cannot check the model either
+        if reason is None:
             reason = self._apart(linear, self._doubly(self.slot_weights), "dr, which corrects its predictions,")
         return self._row("dm", kind, linear, None, reason or self._depends(linear))
 

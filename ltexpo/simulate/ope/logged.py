@@ -149,7 +149,7 @@ def _refuse_two_in_a_slot(rows: pd.DataFrame, request_ids: pd.Index, item_map: I
         row = rows[clash].iloc[0]
         both = rows[(rows["request"] == row["request"]) & (rows["rank"] == row["rank"])]["item"].to_numpy()[:2]
         raise TableError(
-            f"events: request '{request_ids[row['request']]}' shows '{item_map.ids[both[0]]}' and "
+            f"events: a request shows '{item_map.ids[both[0]]}' and "
             f"'{item_map.ids[both[1]]}' at rank {row['rank'] + 1} ({int(clash.sum())} such slots). "
             "Give every list a request_id of its own."
         )
@@ -168,7 +168,7 @@ def _propensities(impressions: pd.DataFrame) -> Floats:
             row = impressions.iloc[int(np.flatnonzero(bad)[0])]
             raise ColumnError(
                 f"events: '{Columns.Propensity}' is {what} in {int(bad.sum())} of {len(values)} impressions, first in "
-                f"request '{row[Columns.Request]}' at rank {row[Columns.Rank]}. {estimate}"
+                f"row {row.name}, at rank {row[Columns.Rank]}. {estimate}"
             )
     return values
 

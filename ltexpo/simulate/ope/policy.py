@@ -95,10 +95,9 @@ class TargetPolicy:
                 here[(log.items[:, :rank] == log.items[:, rank : rank + 1]).any(axis=1)] = 0.0
             stuck = log.shown[:, rank] & (left[:, rank] < _NOTHING) & (chance[:, :rank].prod(axis=1) > 0)
             if stuck.any():
-                row = int(np.flatnonzero(stuck)[0])
                 raise TableError(
-                    f"policy: at rank {rank + 1} of request '{log.request_ids[row]}' every item may already stand "
-                    f"above ({int(stuck.sum())} such requests). Give more items a probability there, or set repeats: "
+                    f"policy: at rank {rank + 1} of {int(stuck.sum())} requests every item may already stand "
+                    "above. Give more items a probability there, or set repeats: "
                     "true."
                 )
             chance[:, rank] = np.where(log.shown[:, rank], here / left[:, rank].clip(min=_NOTHING), 1.0)

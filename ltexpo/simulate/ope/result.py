@@ -101,21 +101,35 @@ class OpeResult:
         }
 
     def __str__(self) -> str:
-        unit, own = "slot" if self.single else "list", self.on_policy
+        unit, own, said = "slot" if self.single else "list", self.on_policy, [row for row in self.rows if row.ok]
+        rewards = self.reward if self.reward == "revenue" else f"{self.reward}s"
         lines = [
-            f"{self.reward} per {unit}, {self.requests:,} {unit}s; the log's own: {own.value:.5g} "
-            f"({own.low:.5g} to {own.high:.5g})",
-            f"{'estimator':<14}{'value':>10}   {f'{self.level:.0%} interval':<22}{'effective':>10}{'largest w':>11}"
-            "   verdict",
+            f"{rewards} per {unit}, {self.requests:,} {unit}s; the log's own: {own.value:.5g} "
+            f"({own.low:.5g} to {own.high:.5g})"
         ]
-        for row in self.rows:
+        if said:
+            lines.append(
+                f"{'estimator':<14}{'value':>10}   {f'{self.level:.0%} interval':<22}{'effective':>10}{'largest w':>11}"
+            )
+        for row in said:
             weights = row.weights
             effective, largest = (f"{weights.effective:,.0f}", f"{weights.largest:,.4g}") if weights else ("–", "–")
             interval = f"{row.value.low:.5g} to {row.value.high:.5g}"
+            mark = "  ← stands for the whole" if row is self.headline else ""
             lines.append(
-                f"{row.estimator:<14}{row.value.value:>10.5g}   {interval:<22}{effective:>10}{largest:>11}   "
-                f"{row.verdict}"
+                f"{row.estimator:<14}{row.value.value:>10.5g}   {interval:<22}{effective:>10}{largest:>11}{mark}"
             )
+        # A refused value would be read all the same; the files hold it.
+        lines += [f"{', '.join(names)} {CANNOT_SAY}: {reason}" for reason, names in self.refused.items()]
         lines += [f"left out: {reason}: {count:,}" for reason, count in self.left_out.items()]
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+    @property
+    def refused(self) -> dict[str, list[str]]:
+        """Why nothing can be said → the estimators of which this is so."""
+        reasons: dict[str, list[str]] = {}
+        for row in self.rows:
+            if not row.ok:
+                reasons.setdefault(row.verdict.removeprefix(f"{CANNOT_SAY}: "), []).append(row.estimator)
+        return reasons

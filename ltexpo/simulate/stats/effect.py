@@ -10,6 +10,7 @@ from scipy.special import stdtr, stdtrit
 
 from ltexpo.errors import TableError
 from ltexpo.metrics.intervals import Ratio
+from ltexpo.simulate.stats.words import change, changes_to, p_told, plus, plus_to
 
 Array = npt.NDArray[np.float64]
 UNKNOWN = float("nan")
@@ -52,13 +53,15 @@ class Effect:
     def __str__(self) -> str:
         if not np.isfinite(self.difference):
             return f"{self.metric}: cannot say, {self.note}"
-        line = f"{self.metric}: {self.control:.4g} → {self.treatment:.4g}, {self.difference:+.3g}"
+        line = f"{self.metric}: {self.control:.4g} → {self.treatment:.4g}, {plus(self.difference)}"
         if np.isnan(self.error):
             return f"{line}; {self.note}"
-        line += f" ({self.low:+.3g} to {self.high:+.3g})"
+        line += f" ({plus_to(self.low, self.high)})"
         if self.tells_relative:
-            line += f", {self.relative:+.2%} ({self.relative_low:+.2%} to {self.relative_high:+.2%})"
-        return f"{line}, p = {self.p_value:.3g}" + (f"; {self.note}" if self.note else "")
+            line += f", {change(self.relative)} ({changes_to(self.relative_low, self.relative_high)})"
+        p_value = p_told(self.p_value)
+        line += f", p {p_value}" if p_value.startswith("<") else f", p = {p_value}"
+        return line + (f"; {self.note}" if self.note else "")
 
     @property
     def tells_relative(self) -> bool:
@@ -115,8 +118,8 @@ def compare(
         shared = other[other < n_control]
         if len(shared):
             raise TableError(
-                f"metric '{metric}': user '{users[shared[0]]}' is in both arms, and so are {len(np.unique(shared))} in "
-                "all. Give every user one arm and the ratios their users as clusters, or say paired=True for twins."
+                f"metric '{metric}': {len(np.unique(shared)):,} users are in both arms. "
+                "Give every user one arm and the ratios their users as clusters, or say paired=True for twins."
             )
     counts = (n_treatment, n_control)
     method = "delta method, paired users" if paired else "delta method"

@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from ltexpo.errors import ConfigError
 from ltexpo.simulate.stats.effect import Effect
+from ltexpo.simulate.stats.words import change, changes_to
 
 State = Literal["held", "broken", "open"]
 
@@ -30,12 +31,12 @@ class Guardrail:
         name, margin = self.effect.metric, f"{self.margin:.2%}"
         if not np.isfinite(self.effect.relative):
             return f"{name} cannot be judged: {self.effect.note or 'the control is 0'}"
-        change = f"{self.effect.relative:+.2%}, {self.effect.relative_low:+.2%} to {self.effect.relative_high:+.2%}"
+        seen = f"{change(self.effect.relative)}, {changes_to(self.effect.relative_low, self.effect.relative_high)}"
         if self.state == "held":
-            return f"{name} is at most {max(self.bound, 0.0):.2%} worse, within its margin of {margin} ({change})"
+            return f"{name} is at most {max(self.bound, 0.0):.2%} worse, within its margin of {margin} ({seen})"
         if self.state == "broken":
-            return f"{name} is worse by more than its margin of {margin} ({change})"
-        return f"{name} may be up to {self.bound:.2%} worse, its margin is {margin} ({change})"
+            return f"{name} is worse by more than its margin of {margin} ({seen})"
+        return f"{name} may be up to {self.bound:.2%} worse, its margin is {margin} ({seen})"
 
     def __str__(self) -> str:
         return f"guardrail {self.state}: {self.reason}"

@@ -110,7 +110,7 @@ def matched(
         return treatment, control.only(where.astype(np.int64)), ""
     if len(both):
         raise TableError(
-            f"user '{treatment.users[both[0]]}' is in both arms, and so are {len(both):,} in all. Give every user one "
+            f"{len(both):,} users are in both arms. Give every user one "
             "arm, or say paired=True for twins."
         )
     n = min(len(treatment.users), len(control.users))

@@ -9,6 +9,7 @@ import pandas as pd
 from ltexpo.errors import ColumnError
 from ltexpo.metrics.intervals import Ratio
 from ltexpo.simulate.stats.effect import Effect, cannot_say, compare
+from ltexpo.simulate.stats.words import change, changes_to, number, p_told, plus, plus_to
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,21 @@ class Effects:
     def __str__(self) -> str:
         names = self.segments or ("",) * len(self.effects)
         labels = [f"{name} {effect.metric}".strip() for name, effect in zip(names, self.effects, strict=True)]
-        cells = [("", "control", "treatment", "change", "interval of the change", "p")]
+        cells = [("", "control", "treatment", "change, %", "interval", "p")]
         cells += [(label, *_cells(effect)) for label, effect in zip(labels, self.effects, strict=True)]
         wide = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [_line(cells[0], wide)]
         for effect, row in zip(self.effects, cells[1:], strict=True):
             known = np.isfinite(effect.difference)
             lines.append(_line(row, wide) if known else f"{row[0]:<{wide[0]}}  cannot say: {effect.note}")
+        if any(row[3].endswith(_PLAIN) for row in cells[1:]):
+            lines.append(f"{_PLAIN} treatment − control, as the control is next to nothing; all others in % of the "
+                         "control")
         return "\n".join(lines)
+
+
+_PLAIN = "*"
+"""Marks a change that is no percentage."""
 
 
 def _cells(effect: Effect) -> tuple[str, str, str, str, str]:
@@ -48,10 +56,10 @@ def _cells(effect: Effect) -> tuple[str, str, str, str, str]:
     if not np.isfinite(effect.difference):
         return "", "", "", "", ""
     if effect.tells_relative:
-        change, bounds = f"{effect.relative:+.2%}", f"{effect.relative_low:+.2%} to {effect.relative_high:+.2%}"
+        told, bounds = change(effect.relative), changes_to(effect.relative_low, effect.relative_high)
     else:
-        change, bounds = f"{effect.difference:+.3g}", f"{effect.low:+.3g} to {effect.high:+.3g}"
-    return f"{effect.control:.4g}", f"{effect.treatment:.4g}", change, bounds, f"{effect.p_value:.3g}"
+        told, bounds = plus(effect.difference) + _PLAIN, plus_to(effect.low, effect.high)
+    return number(effect.control), number(effect.treatment), told, bounds, p_told(effect.p_value)
 
 
 def _line(cells: Sequence[str], wide: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from ltexpo.simulate.stats.effect import Effect
 from ltexpo.simulate.stats.guardrail import Guardrail
 from ltexpo.simulate.stats.srm import SampleRatio
+from ltexpo.simulate.stats.words import change, changes_to, plus, plus_to
 
 Decision = Literal["SHIP", "HOLD", "STOP"]
 
@@ -80,8 +81,8 @@ def _summary(effect: Effect) -> str:
     if not np.isfinite(effect.difference):
         return f"{effect.metric} ({effect.note})"
     if effect.tells_relative:
-        return f"{effect.metric} ({effect.relative:+.2%}, {effect.relative_low:+.2%} to {effect.relative_high:+.2%})"
-    return f"{effect.metric} ({effect.difference:+.3g}, {effect.low:+.3g} to {effect.high:+.3g})"
+        return f"{effect.metric} ({change(effect.relative)}, {changes_to(effect.relative_low, effect.relative_high)})"
+    return f"{effect.metric} ({plus(effect.difference)}, {plus_to(effect.low, effect.high)})"
 
 
 def _more(primary: Effect, sign: int, worth: float | None, power: float) -> float:

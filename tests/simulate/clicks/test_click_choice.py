@@ -194,7 +194,8 @@ def run(*words: object) -> int:
 def test_the_verb_writes_what_rerank_reads(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert run("examine", "--data", data, "--out", out, "--model", "pbm", "--surface", "page") == 0
-    assert "3,000 lists" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3,000 lists" in said and "95% interval: the model fitted again without each of 20 groups" in said
     assert {path.name for path in out.iterdir()} >= {
         "examination.parquet", "examination-home.parquet", "examination-mail_x.parquet", "attraction.parquet",
         "clicks.json",
@@ -207,6 +208,12 @@ def test_the_verb_writes_what_rerank_reads(data: Path, tmp_path: Path, capsys: p
     assert facts["files"]["mail/x"] == "examination-mail_x.parquet"
     assert {line["surface"] for line in facts["examination"]["curves"]} == {"all", "home", "mail/x"}
     assert facts["comparison"]["models"][0]["conditional"] > 1
+    # one number, one interval: bounds stand with the curves alone, and each error says what it assumes
+    assert not {"low", "high"} & set(facts["model"]["parameters"][1]) and facts["model"]["parameters"][1]["error"] > 0
+    assert "independent" in facts["model"]["errors"] and "20 groups of users" in facts["examination"]["intervals"]
+    curve = facts["examination"]["curves"][1]
+    held = pd.read_parquet(out / "examination.parquet").iloc[1]
+    assert (curve["low"], curve["high"]) == (held["low"], held["high"])
     first = (out / "examination.parquet").read_bytes()
     assert run("examine", "--data", data, "--out", out, "--model", "pbm", "--surface", "page") == 0
     assert (out / "examination.parquet").read_bytes() == first

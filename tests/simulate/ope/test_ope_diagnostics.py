@@ -12,10 +12,10 @@ from ltexpo.simulate.ope.pareto import pareto_k
 SETTINGS = OpeSettings()
 
 
-def of(weights: list[float] | np.ndarray, rewarded: float = 1.0) -> str | None:
+def of(weights: list[float] | np.ndarray, rewarded: float = 1.0, missing: float = 0.4) -> str | None:
     values = np.asarray(weights, dtype=float)
     found = diagnose(values, np.full(len(values), rewarded), np.arange(len(values)), requests=len(values), level=0.95)
-    return refusal(found, 0.4, SETTINGS)
+    return refusal(found, missing, SETTINGS)
 
 
 def test_effective_sample_size_by_hand():
@@ -47,7 +47,9 @@ def test_each_refusal_has_its_reason():
     assert of(rng.uniform(0.5, 1.5, 1000)) is None
     assert "effective sample size 90.0, below 100" in str(of(np.ones(90)))
     assert "the weights' mean is 0.50 (" in str(of(np.linspace(0, 1, 1000)))
-    assert "40% it never showed" in str(of(np.linspace(0, 1, 1000)))
+    assert "40.0% of it was never shown at that rank" in str(of(np.linspace(0, 1, 1000)))
+    nearly_all = str(of(np.linspace(0, 1, 1000), missing=0.0))
+    assert "its propensities are wrong, or there are users to whom" in nearly_all and "0.0%" not in nearly_all
     heavy = np.quantile(genpareto(0.8).rvs(10**6, random_state=rng), (np.arange(20_000) + 0.5) / 20_000)
     assert "too heavy: Pareto k 0." in str(of(heavy / heavy.mean()))
     assert "0.0 effective rewarded slots, below 10" in str(of(rng.uniform(0.5, 1.5, 1000), rewarded=0.0))
@@ -76,6 +78,17 @@ def test_disagreement_needs_more_than_both_intervals():
     said = str(disagreement(simulated, result(row("dr", 1.51, 0.4), row("ips", 1.0, 0.4))))
     assert "simulated 1 (0.7 to 1.3), off-policy dr 1.51 (1.11 to 1.91); 1 of 2" in said
     assert disagreement(simulated, result(row("dr", 9.0, 0.4, "cannot say: why"))) is None
+
+
+def test_a_reason_is_printed_once_and_refused_numbers_are_not():
+    shown = result(row("ips", 123.0, 1, "cannot say: why"), row("dr", 2, 9), row("dm", 456.0, 1, "cannot say: why"))
+    assert shown.refused == {"why": ["ips", "dm"]}
+    lines = str(shown).split("\n")
+    assert lines[-1] == "ips, dm cannot say: why"
+    assert "← stands for the whole" in lines[2]
+    assert "123" not in str(shown) and "456" not in str(shown)
+    nobody = str(result(row("ips", 123.0, 1, "cannot say: why")))
+    assert nobody.split("\n") == ["clicks per list, 9 lists; the log's own: 1 (0.8 to 1.2)", "ips cannot say: why"]
 
 
 def test_the_headline_is_fixed_beforehand():

@@ -136,7 +136,7 @@ def test_one_user_or_no_reward_tells_nothing():
     alone = evaluate_policy(replace(log, users=np.zeros(500, dtype=np.int64)), policy)
     silent = evaluate_policy(replace(log, rewards=np.zeros(log.rewards.shape)), policy)
     assert all("all requests are of one user" in row.verdict for row in alone.rows)
-    assert all("0.0 effective rewarded slots, below 10" in row.verdict for row in silent.rows)
+    assert all("none of the 1,000 slots compared had a click" in row.verdict for row in silent.rows)
     assert silent.on_policy.value == 0
 
 
@@ -219,7 +219,7 @@ OPE = "ope --data data --policy policy.parquet --out out"
 def test_the_verb_writes_and_prints(folder: Path, capsys: pytest.CaptureFixture[str]):
     code, out, err = run(OPE + " --estimator all", capsys)
     assert (code, err) == (0, "")
-    assert "click per slot, 600 slots; the log's own: 0.4" in out
+    assert "clicks per slot, 600 slots; the log's own: 0.4" in out
     held = read_json(folder / "out" / "ope.json")
     assert list(held["estimators"]) == ["ips", "snips", "dm", "dr", "switch_dr", "dr_shrinkage"]
     for row in held["estimators"].values():
@@ -234,6 +234,21 @@ def test_the_verb_writes_and_prints(folder: Path, capsys: pytest.CaptureFixture[
     first = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
     assert run(OPE, capsys)[0] == 0
     assert first == {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+
+
+def test_a_log_without_any_click_cannot_say(folder: Path, capsys: pytest.CaptureFixture[str]):
+    events = pd.read_parquet("data/events.parquet")
+    write_frame(events[events["event"] == "impression"], Path("data/events.parquet"))
+    # even where nothing else would be refused
+    write_frame(pd.DataFrame({"item_id": ["a", "b"], "rank": 1, "probability": 0.5}), Path("policy.parquet"))
+    Path("ope.yaml").write_text("min_rewarded: 0\n")
+    code, out, err = run(OPE + " --config ope.yaml", capsys)
+    assert (code, err) == (0, "")
+    reason = "none of the 600 slots compared had a click under its request_id"
+    assert f"ips, snips, dm, dr, switch_dr, dr_shrinkage cannot say: {reason}" in out
+    held = read_json(folder / "out" / "ope.json")
+    assert held["headline"] is None
+    assert {row["verdict"] for row in held["estimators"].values()} == {f"cannot say: {reason}"}
 
 
 def changed(name: str, **columns: object) -> pd.DataFrame:

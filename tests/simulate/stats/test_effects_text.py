@@ -5,6 +5,7 @@ from ltexpo.simulate.stats import Effects
 from ltexpo.simulate.stats.effect import Spread, cannot_say, effect
 from ltexpo.simulate.stats.power import Baseline, detectable, power
 from ltexpo.simulate.stats.verdict import verdict
+from ltexpo.simulate.stats.words import change, p_told, plus
 
 COUNTS = (2_000, 2_000)
 SPREAD = Spread(0.001**2, 0.0001**2, 0.0, 1e6)
@@ -30,14 +31,25 @@ def test_columns_stay_apart() -> None:
         effect("tail share", 0.098, 0.0, SPREAD, counts=COUNTS, level=0.95, method="m"),
         cannot_say("conversion", "nobody clicked", counts=COUNTS, level=0.95, method="m"),
     ))
-    head, first, second, third = str(effects).split("\n")
-    starts = [head.index(name) + len(name) for name in ("control", "treatment", "change")]
+    head, first, second, third, key = str(effects).split("\n")
+    starts = [head.index(name) + len(name) for name in ("control", "treatment", "change, %")]
     for line in (first, second):
         for end in starts:
             assert line[end - 1] != " "
             assert line[end] == " "
         assert line.index(" to ") > starts[-1]
     assert third == "conversion      cannot say: nobody clicked"
+    assert "98,766" in first and "+25.00%" in first and second.endswith("<0.001")
+    # the one change that is no percentage is marked, and the mark explained
+    assert "+0.098*" in second and "%" not in second and key.startswith("* treatment − control")
+
+
+def test_no_minus_zero_and_no_p_of_zero() -> None:
+    assert [change(value) for value in (-1e-6, 0.0, -0.0001, 0.025)] == ["0.00%", "0.00%", "-0.01%", "+2.50%"]
+    assert [plus(value) for value in (-0.0, -1e-9, 0.5)] == ["0", "-1e-09", "+0.5"]
+    assert [p_told(value) for value in (0.0, 1e-103, 0.00099, 0.001, 0.0537, 1.0, float("nan"))] == [
+        "<0.001", "<0.001", "<0.001", "0.001", "0.054", "1.000", "",
+    ]
 
 
 @pytest.mark.parametrize("users", [60, 4_000, 1_000_000])

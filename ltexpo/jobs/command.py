@@ -1,0 +1,80 @@
+"""Words on a pipeline script's command line → one run, its stages printed; the exit code of the command line."""
+
+import argparse
+import datetime as dt
+import logging
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ltexpo.config import documented_yaml, read_settings
+from ltexpo.errors import outcome
+from ltexpo.jobs.pipeline import STAGES, Pipeline, run_pipeline
+
+
+def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None = None) -> int:
+    """Run the pipeline YAML that the words name, or `default`; returns 0 done, 2 bad input, 3 goals cannot be met,
+    4 a guardrail is breached and nothing was published, 1 the rest.
+    """
+    options = _parser(default, about).parse_args(arguments)
+    if options.settings is not None:
+        from ltexpo.jobs.running.steps import STEPS  # brings the stage's libraries
+
+        print(documented_yaml(STEPS[options.settings].model), end="")
+        return 0
+    log = logging.getLogger("ltexpo")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    # A scheduler stops jobs with SIGTERM: leave as for an error, so that the stage cleans up.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+    name = Path(sys.argv[0]).stem or "run"
+    given: dict[str, Any] = {key: getattr(options, key) for key in ("out", "seed", "day", "data", "previous")}
+    try:
+        pipeline = read_settings(Pipeline, options.pipeline, given)
+        if options.path is not None:
+            imported = {**(pipeline.import_ or {}), "path": options.path}
+            pipeline = pipeline.model_copy(update={"import_": imported})
+        run = run_pipeline(pipeline, source=str(options.pipeline), force=_forced(options.force))
+    except KeyboardInterrupt:
+        print(f"{name}: stopped; run again to go on from there.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if options.verbose:
+            traceback.print_exc()
+        message, code = outcome(error)
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+        return code
+    for stage in run.done:
+        print(f"\n{stage}\n{run.entries[stage].get('summary', '')}")
+    print(f"\n{run}")
+    return 0
+
+
+def _parser(default: Path, about: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("pipeline", type=Path, nargs="?", default=default, help=f"YAML of the run; {default.name}")
+    parser.add_argument("--out", type=Path, help="run folder")
+    parser.add_argument("--path", help="where the source's files lie, for the import stage; or an address (s3://…)")
+    parser.add_argument("--data", type=Path, help="dataset folder, where nothing is imported")
+    parser.add_argument("--day", type=dt.date.fromisoformat, help="the day whose lists are made, as 2020-09-19")
+    parser.add_argument("--previous", help="run folder of an earlier day, or 'latest'")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--force", nargs="*", metavar="STAGE", choices=STAGES,
+                        help="run these stages all the same; without a name, all")
+    parser.add_argument("--settings", metavar="STAGE", choices=STAGES,
+                        help="print the settings of a stage, with what each means, and end")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log every step; show the trace of an error")
+    return parser
+
+
+def _forced(named: list[str] | None) -> bool | list[str]:
+    return False if named is None else named or True
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)

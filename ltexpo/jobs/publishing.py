@@ -1,0 +1,97 @@
+"""Rankings that passed the gate → a folder or an object store where readers find the last good ones.
+
+    TO/rankings/date=2020-09-19/part-<hash>.parquet     and prices/, boosts/ alike
+    TO/export/date=2020-09-19/<hash>/…                  what 'ltexpo export' wrote
+    TO/days/2020-09-19.json                             the files of that day, with sizes, rows and hashes
+    TO/latest.json                                      the same, of the last day: written last
+
+A file never changes: its name carries the hash of its content. Object stores have no rename, so the order is what keeps
+readers safe: files first, then the day, then latest.json, each of which appears whole or not at all; only then are the
+files removed that an earlier publication of the same day had and this one has not. A reader opens latest.json and then
+the files that it names; one that finds a file gone reads latest.json again.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pyarrow.parquet as pq
+from pydantic import model_validator
+
+from ltexpo.config import Settings
+from ltexpo.data.stores import Store
+from ltexpo.data.tables import write_text
+from ltexpo.errors import TableError
+
+LATEST_FILE = "latest.json"
+
+
+class PublishJob(Settings):
+    """Where lists are published."""
+
+    rankings: Path
+    """Folder that 'ltexpo rerank' wrote."""
+    export: Path | None = None
+    """Folder that 'ltexpo export' wrote; null: none."""
+    to: str
+    """Folder, or the address of one in an object store (s3://bucket/lists)."""
+    tables: tuple[str, ...] = ("rankings", "prices", "boosts")
+    """Tables of `rankings` that are published."""
+    partition_by: Literal["date"] | None = "date"
+    """date: each day lies in a partition of its own, and earlier days stay; null: a day takes the place of the last."""
+    date: dt.date | None = None
+    """The day of the lists; a pipeline's day."""
+    out: Path
+    """JSON file to write to what was published."""
+
+    @model_validator(mode="after")
+    def _dated(self) -> Self:
+        if self.partition_by == "date" and self.date is None:
+            raise ValueError("partition_by: date needs 'date', or the pipeline's 'day'")
+        return self
+
+
+def run_publish(job: PublishJob) -> dict[str, Any]:
+    """Publish, and return what the readers' latest.json says of this day."""
+    store = Store(job.to)
+    partition = f"/date={job.date}" if job.partition_by else ""
+    tables: dict[str, Any] = {}
+    files: dict[str, Any] = {}
+    for name in job.tables:
+        file = job.rankings / f"{name}.parquet"
+        if not file.is_file():
+            raise TableError(f"{file}: no such file. Name in 'tables' what 'ltexpo rerank' wrote.")
+        digest = _digest(file)
+        path = f"{name}{partition}/part-{digest[:16]}.parquet"
+        store.put(file, path)
+        rows = pq.read_metadata(file).num_rows
+        tables[name] = {"path": path, "bytes": file.stat().st_size, "rows": rows, "sha256": digest}
+    if job.export is not None:
+        parts = [file for file in sorted(job.export.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+        digests = [_digest(file) for file in parts]
+        whole = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+        for file, digest in zip(parts, digests, strict=True):
+            path = f"export{partition}/{whole}/{file.relative_to(job.export).as_posix()}"
+            store.put(file, path)
+            files[path] = {"bytes": file.stat().st_size, "sha256": digest}
+    day = {"date": None if job.date is None else job.date.isoformat(), "tables": tables, "files": files}
+    text = json.dumps(day, indent=1) + "\n"
+    if job.partition_by:
+        store.write(text, f"days/{job.date}.json")
+    newest = store.read(LATEST_FILE)
+    if newest is None or job.date is None or str(json.loads(newest).get("date") or "") <= job.date.isoformat():
+        store.write(text, LATEST_FILE)
+    named = {*files, *(table["path"] for table in tables.values())}
+    for place in (*job.tables, *(("export",) if job.export is not None else ())):
+        for old in store.files(f"{place}{partition}"):
+            if old not in named:
+                store.remove(old)
+    write_text(text, job.out)
+    return {"to": job.to, **day}
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""A run folder's machinery: its lock, its manifest, content hashes, and a process for each stage."""

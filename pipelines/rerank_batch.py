@@ -1,0 +1,9 @@
+"""Events and catalogue → re-ranked lists and a report: python pipelines/rerank_batch.py --path DATA --out runs/hm"""
+
+import sys
+from pathlib import Path
+
+from ltexpo.jobs.command import pipeline_command
+
+if __name__ == "__main__":
+    sys.exit(pipeline_command(Path(__file__).with_suffix(".yaml"), __doc__))

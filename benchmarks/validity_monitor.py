@@ -10,10 +10,12 @@ truth with errors of its own and noise that changes daily; lists by ExposureRera
 
 import argparse
 import copy
+import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,8 @@ from ltexpo.columns import Columns
 from ltexpo.data.tables import write_frame
 from ltexpo.monitor import ControllerSettings, Monitored, MonitorSettings
 from ltexpo.monitor.alarms import KINDS
+from ltexpo.report.monitor_section import monitor_section
+from ltexpo.report.monitored import Days
 
 SHIFT, OUTAGE, WRONG, BREACH = 20, range(30, 33), 40, range(48, 53)
 WARM = 28
@@ -230,11 +234,32 @@ def main() -> None:
     print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
 
 
+def picture(result: Monitored) -> str:
+    """The 60 days as one SVG: each goal's exposure and price, and clicks; days held are grey, rollbacks are dots."""
+    days = Days(result.metrics, result.decisions, result.to_dict())
+    figures = re.findall(r"<svg class=\"figure\".*?</svg>(?=<|$)", monitor_section(days), flags=re.DOTALL)
+    titles = [re.search(r"<title>(.*?)</title>", figure) for figure in figures]
+    style = resources.files("ltexpo.report").joinpath("style.css").read_text(encoding="utf-8")
+    width, height, gap = 440, 325, 40
+    rows = -(-len(figures) // 2)
+    parts = []
+    for n, (figure, title) in enumerate(zip(figures, titles, strict=True)):
+        x, y = (n % 2) * (width + gap), (n // 2) * (height + gap)
+        parts.append(f'<text x="{x}" y="{y + 16}" style="font:600 14px sans-serif;fill:var(--ink)">'
+                     f"{title.group(1) if title else ''}</text>")
+        parts.append(figure.replace('class="figure"', f'class="figure" x="{x}" y="{y + 22}" width="{width}" '
+                                                      f'height="{height - 10}"', 1))
+    box = f"-12 -8 {2 * width + gap + 24} {rows * (height + gap) + 16}"
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"><style><![CDATA[{style}]]></style>'
+            f'<rect x="-12" y="-8" width="100%" height="100%" style="fill:var(--paper)"/>{"".join(parts)}</svg>\n')
+
+
 def _control(out: Path | None, settings: MonitorSettings) -> list[str]:
     result = control(1, settings)
     if out is not None:
         write_frame(result.metrics, out / "metrics.parquet")
         write_frame(result.decisions, out / "decisions.parquet")
+        (out / "control.svg").write_text(picture(result), encoding="utf-8")
     return control_table(result)
 
 

@@ -206,8 +206,7 @@ def _tell(client: "MlflowClient", run: str, parameters: Settings | Mapping[str, 
     """Settings whole as a file and flat as parameters, and the metrics."""
     from mlflow.entities import Metric, Param
 
-    told = parameters.model_dump(mode="json") if isinstance(parameters, Settings) else dict(parameters)
-    told.pop("tracking", None)  # an address may hold a password
+    told = _without_addresses(parameters.model_dump(mode="json") if isinstance(parameters, Settings) else parameters)
     client.log_dict(run, told, _SETTINGS_FILE)
     flat = [
         Param(name[:_LONGEST_NAME], value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…")
@@ -231,6 +230,13 @@ def _send(client: "MlflowClient", run: str, path: Path) -> None:
         client.log_artifacts(run, str(path), artifact_path=path.name)
     else:
         client.log_artifact(run, str(path))
+
+
+def _without_addresses(value: Any) -> Any:
+    """Settings without those of tracking, wherever they stand: an address may hold a password."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _without_addresses(inner) for name, inner in value.items() if name != "tracking"}
 
 
 def _flat(value: Any, place: str) -> Iterator[tuple[str, str]]:

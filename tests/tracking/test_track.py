@@ -94,12 +94,14 @@ def test_many_settings_and_points_go_in_several_requests(store: str, tmp_path: P
 def test_jobs_within_a_run_are_nested_in_it(store: str, tmp_path: Path):
     settings = TrackingSettings(uri=store, run_name="daily")
     page, late = tmp_path / "report.html", tmp_path / "never.html"
-    with tracked_run("pipeline", settings, parameters={"seed": 1}, artifacts=[page, late]):
+    steps = {"seed": 1, "rerank": {"k": 5, "tracking": {"uri": "https://joe:secret@tracker"}}}
+    with tracked_run("pipeline", settings, parameters=steps, artifacts=[page, late]):
         track("train", settings, parameters={}, metrics={"a": 1.0})
         track("rerank", settings, parameters={}, metrics={"a": 2.0})
         page.write_text("<p>")
     found = runs(store)
     assert set(found) == {"daily", "train", "rerank"}
+    assert found["daily"].data.params == {"seed": "1", "rerank.k": "5"}
     parent = found["daily"].info.run_id
     assert {found[name].data.tags["mlflow.parentRunId"] for name in ("train", "rerank")} == {parent}
     assert "mlflow.parentRunId" not in found["daily"].data.tags

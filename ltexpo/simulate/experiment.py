@@ -146,7 +146,8 @@ def _check_activity(activity: Floats | None, users: "pd.Index[str]") -> None:
     bad = ~(np.isfinite(given) & (given >= 0))
     if bad.any():
         place = int(np.argmax(bad))
-        raise TableError(f"activity of user '{users[place]}' is {given[place]:g}. Give visits a day, 0 or more.")
+        raise TableError(f"activity row {place} is {given[place]:g} ({int(bad.sum())} such rows). Give visits a day, 0 "
+                         "or more.")
 
 
 def _checked(settings: ExperimentSettings, arms: list[str]) -> dict[str, float]:

@@ -236,7 +236,7 @@ def test_what_python_passes_wrongly_is_named_with_its_mend():
         simulate({})
     with pytest.raises(InputError, match=r"shape \(3,\) for 10 users"):
         simulate(known, activity=np.ones(3))
-    with pytest.raises(InputError, match="activity of user 'u00004' is -1"):
+    with pytest.raises(InputError, match="activity row 4 is -1"):
         simulate(known, activity=np.where(np.arange(10) == 4, -1.0, 1.0))
 
 

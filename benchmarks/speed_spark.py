@@ -2,11 +2,11 @@
 
 Run: python benchmarks/speed_spark.py [--lists 1000000] [--candidates 100] [--partitions 1 4 32] [--masters local[2]]
   or, for candidates that lie on disk: python benchmarks/speed_spark.py --data DIR --from CANDIDATES [--k 12]
-Made candidates are those of speed_rerank.py, written as Parquet. Goals: a tail share, and a floor for every seller (made
-candidates). Every run is a process of its own, from reading Parquet to written rankings; the answers of each Spark run
-(rankings, control, promotions, prices, boosts, certificate but for seconds) are compared with those of the local run
-value by value, and a difference ends the benchmark. Memory: the greatest of the driver's Python process; Java, where it
-runs on the same machine, is given --java GB.
+Made candidates are drawn as in speed_rerank.py and written as Parquet. Goals: a tail share, and for made candidates a
+floor for every seller. Every run is a process of its own, from reading Parquet to written rankings; the answers of each
+Spark run (rankings, control, promotions, prices, boosts, certificate but for seconds) are compared with those of the
+local run value by value, and a difference ends the benchmark. Memory: the greatest of the driver's Python process;
+Java, where it runs on the same machine, is given --java GB.
 """
 
 import argparse

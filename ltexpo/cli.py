@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 
 from ltexpo import __version__
 from ltexpo.config import Settings, documented_yaml, read_settings
-from ltexpo.errors import LtexpoError
+from ltexpo.errors import outcome
 from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 from ltexpo.jobs.evaluating import EvaluateJob, run_evaluate
@@ -432,16 +432,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.TyperException as error:
         # A usage error words itself best through the method that adds the option's name and near misses.
         code = _refuse(str(getattr(error, "format_message", error.__str__)()), 2)
-    except LtexpoError as error:
+    except (Exception, KeyboardInterrupt) as error:
         if verbose:
             traceback.print_exc()
-        code = _refuse(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        code = _refuse("stopped.", 130)
-    except Exception as error:
-        if verbose:
-            traceback.print_exc()
-        code = _refuse(f"{type(error).__name__}: {error} (this is a fault of ltexpo; -v shows where)", 1)
+        code = _refuse(*outcome(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 

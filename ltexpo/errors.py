@@ -1,9 +1,13 @@
 """The refusals: each names the field, what arrived, and the mend, and carries the exit code of the command line."""
 
+import errno
+import os
 import reprlib
 
 import numpy as np
 
+FAILING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+"""What the system says of a disk that is full or fails."""
 LONGEST = 80
 """Characters of a value that a refusal shows; the rest is an ellipsis."""
 
@@ -61,6 +65,13 @@ class OutputError(InputError):
     """The output cannot be written where it was asked for."""
 
 
+class StorageError(LtexpoError):
+    """A disk is full or fails while something is written; what was there before stays."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} What was there before stays. Free some space and run again.")
+
+
 class InfeasibleError(LtexpoError):
     """The goals cannot be met together under the guardrails."""
 
@@ -71,3 +82,16 @@ class GuardrailError(LtexpoError):
     """A guardrail is breached: nothing is published."""
 
     exit_code = 4
+
+
+def outcome(error: BaseException) -> tuple[str, int]:
+    """What to say of an `error` that ends a job, and the exit code: also of what no code of ours foresees."""
+    if isinstance(error, LtexpoError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped.", 130
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}). Give the job more, or a smaller job." if str(error) else "out of memory.", 1
+    if isinstance(error, OSError) and error.errno in FAILING:
+        return str(StorageError(f"{error.filename or 'the output'}: {os.strerror(error.errno)}.")), 1
+    return f"{type(error).__name__}: {error} (this is a fault of ltexpo; -v shows where)", 1

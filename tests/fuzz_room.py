@@ -1,11 +1,12 @@
 """A tiny shop with every table that a verb reads, and a way to run a verb in it and hold it to the law.
 
-The law: exit code 0, 2, 3 or 4; no traceback; the last line on stderr says in one printable line what is wrong; and
-unless the code is 0, every file is as it was.
+The law: exit code 0, 2, 3 or 4; no traceback; the last line on stderr says in one printable line what is wrong; no
+user's id is printed; and unless the code is 0, every file is as it was.
 """
 
 import contextlib
 import io
+import json
 import os
 import resource
 import shutil
@@ -30,6 +31,8 @@ LONGEST = 2_000
 SECONDS = 60
 """No case may take longer."""
 GB = 2**30
+PERSON = "person-"
+"""How the id of every user and request begins: no word of it may be printed or logged."""
 
 SIMULATE = "days: 2\nbefore_days: 1\nenvironment: fitted\nfit: {ridge: 8.0}\n"
 COLUMN_MAP = """
@@ -44,7 +47,7 @@ VERBS = {
     "recommend": f"recommend --data data --until {SINCE} --k 5 --out out",
     "rerank": f"rerank --data data --candidates candidates.parquet --k {K} --tail-share 0.1 --out out",
     "warm": f"rerank --data data --candidates candidates.parquet --k {K} --prices rankings/prices.parquet --out out",
-    "explain": "explain --data data --rankings rankings --request u1",
+    "explain": "explain --data data --rankings rankings --request person-1",
     "frontier": f"frontier --data data --candidates candidates.parquet --k {K} --n-points 2 --out out",
     "evaluate": f"evaluate --data data --rankings rankings/rankings.parquet --control rankings/control.parquet "
                 f"--since {SINCE} --out out",
@@ -117,7 +120,8 @@ class Room:
             except SystemExit as stop:
                 code = stop.code
         assert isinstance(code, int), code
-        return Ran(code, out.getvalue(), err.getvalue(), [f"{one.filename}:{one.lineno} {one.message}" for one in warned])
+        told = [f"{one.filename}:{one.lineno} {one.message}" for one in warned]
+        return Ran(code, out.getvalue(), err.getvalue(), told)
 
     def hold(self, words: str | list[str], *, old: bool = False) -> Ran:
         """Run and hold to the law; `old`: an earlier output lies where the new one is to come."""
@@ -130,6 +134,8 @@ class Room:
             said = f"{words}: exit {ran.code}\n{ran.err[-3_000:]}"
             assert ran.code in CODES, said
             assert "Traceback" not in ran.err, said
+            if "--request" not in words:  # who asks for one request is told of it
+                assert PERSON not in ran.err + ran.out, said
             scratch = [path.name for path in self.folder.iterdir() if path.name.startswith(".")]
             assert not scratch, f"{said}\nscratch is left: {scratch}"
             if ran.code:
@@ -177,7 +183,7 @@ def _old_output(words: str | list[str], out: Path, page: Path) -> None:
         return
     out.mkdir()
     (out / "yesterday.txt").write_text("yesterday")
-    (out / ".ltexpo").write_text('{"verb": "%s", "files": ["yesterday.txt"]}' % verb)
+    (out / ".ltexpo").write_text(json.dumps({"verb": verb, "files": ["yesterday.txt"]}))
 
 
 class TookTooLongError(BaseException):
@@ -216,19 +222,19 @@ def _tables(folder: Path) -> None:
         for user in range(N_USERS):
             for slot, item in enumerate(rng.permutation(N_ITEMS)[:K]):
                 shown = {
-                    "user_id": f"u{user}", "item_id": f"i{item}", "event": "impression",
-                    "timestamp": moment + pd.Timedelta(minutes=user), "request_id": f"q{day}-{user}", "rank": slot + 1,
-                    "propensity": 1 / N_ITEMS, "price": item + 1.0,
+                    "user_id": f"{PERSON}{user}", "item_id": f"i{item}", "event": "impression",
+                    "timestamp": moment + pd.Timedelta(minutes=user), "request_id": f"q{day}-{PERSON}{user}",
+                    "rank": slot + 1, "propensity": 1 / N_ITEMS, "price": item + 1.0,
                 }
                 rows += [shown, *([shown | {"event": "click"}] if rng.random() < 0.5 / (slot + 1) else []),
                          *([shown | {"event": "purchase"}] if rng.random() < 0.2 else [])]
     events = pd.DataFrame(rows)
-    users = pd.DataFrame({"user_id": [f"u{user}" for user in range(N_USERS)], "segment": ["a", "b"] * (N_USERS // 2)})
+    people = [f"{PERSON}{user}" for user in range(N_USERS)]
+    users = pd.DataFrame({"user_id": people, "segment": ["a", "b"] * (N_USERS // 2)})
     Dataset.of(items, events, users).save(folder / "data")
     candidates = pd.DataFrame([
-        {"request_id": f"u{user}", "item_id": f"i{item}", "score": rng.random() / 2, "user_id": f"u{user}",
-         "score_std": 0.01}
-        for user in range(N_USERS) for item in range(6)
+        {"request_id": who, "item_id": f"i{item}", "score": rng.random() / 2, "user_id": who, "score_std": 0.01}
+        for who in people for item in range(6)
     ])
     write_frame(candidates, folder / "candidates.parquet", metadata={"trained_until": SINCE})
     write_text(SIMULATE, folder / "simulate.yaml")

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 ODD_TEXTS = (
     "", " ", "\t", "\n", "a\nb", "a\x00b", "\x1b[31mred", "../../etc/passwd", "/etc/passwd", "a/b", "C:\\x", ".", "..",
-    "=cmd|' /C calc'!A0", "@SUM(1)", "-1", "<script>alert(1)</script>", "'; DROP TABLE items; --", "nan", "None", "null",
+    "=cmd|' /C calc'!A0", "@SUM(1)", "-1", "<script>alert(1)</script>", "'; DROP TABLE items; --", "nan", "None",
+    "null",
     "\u202egnp.exe", "e\u0301", "\u00e9", "\ufeffi0", "🧦" * 30, "i0 ", "I0", "0", "1e5", "x" * 100_000, "%s%n{0}",
-    "2024-01-01", "2024-13-45", "{}", "[]", "\ud7ff\ue000", "head", "tail", "new", "u1", "i0",
+    "2024-01-01", "2024-13-45", "{}", "[]", "\ud7ff\ue000", "head", "tail", "new", "i0",
 )
 ODD_NUMBERS = (
     float("nan"), float("inf"), float("-inf"), -1.0, 0.0, -0.0, 1e-320, 1e308, -1e308, 1.0, 1.5, 2.0**53 + 2, 2.0**63,
@@ -127,9 +128,8 @@ def spoilt_parquet(draw: st.DrawFn, frame: pd.DataFrame, metadata: dict[bytes, b
                 held[row] = cell
             columns[column] = pd.Series(held, dtype=values.dtype) if not _is_text(values) else held
         elif kind == "add":
-            columns[draw(st.sampled_from(("", "tier", "more", "segment", "weight", "boost", "group", "\n", "query")))] = (
-                RETYPES[draw(st.sampled_from(sorted(RETYPES)))](_series(held))
-            )
+            other = draw(st.sampled_from(("", "tier", "more", "segment", "weight", "boost", "group", "\n", "query")))
+            columns[other] = RETYPES[draw(st.sampled_from(sorted(RETYPES)))](_series(held))
         elif kind in ("repeat", "cut", "shuffle"):
             order = list(range(rows))
             if kind == "repeat":
@@ -224,7 +224,9 @@ def spoilt_csv(draw: st.DrawFn, content: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 3))):
         if not lines:
             break
-        kind = draw(st.sampled_from(("cell", "cell", "header", "drop row", "long row", "short row", "drop column", "cut")))
+        kind = draw(st.sampled_from((
+            "cell", "cell", "header", "drop row", "long row", "short row", "drop column", "cut",
+        )))
         row = draw(st.integers(0, len(lines) - 1))
         if kind in ("cell", "header") and lines[row]:
             row = 0 if kind == "header" else row

@@ -11,9 +11,11 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 RAW: tuple[bytes, ...] = (
-    b"", b"\n", b"---\n", b"--- \n---\n", b"a: 1\n---\nb: 2\n", b"# only a comment\n", b"null\n", b"3\n", b"text\n", b"[]\n",
+    b"", b"\n", b"---\n", b"--- \n---\n", b"a: 1\n---\nb: 2\n", b"# only a comment\n", b"null\n", b"3\n", b"text\n",
+    b"[]\n",
     b"- a\n", b"{}\n", b"{", b"}", b"[1,", b"k: [", b"k: {a: 1", b"k: 'open", b'k: "\\x"', b"\tk: 1\n", b"k:\n\t- 1\n",
-    b"k: 1\nk: 2\n", b"{k: 1, k: 2}\n", b"? [a, b]\n: 1\n", b"? {a: b}\n: 1\n", b"? - a\n: 1\n", b"1: 2\n", b"null: 2\n",
+    b"k: 1\nk: 2\n", b"{k: 1, k: 2}\n", b"? [a, b]\n: 1\n", b"? {a: b}\n: 1\n", b"? - a\n: 1\n", b"1: 2\n",
+    b"null: 2\n",
     b"true: 2\n", b"2024-01-01: 2\n", b"~: ~\n", b"<<: {k: 1}\n", b"<<: 3\n", b"<<: [1, 2]\n", b"a: &x 1\n<<: *x\n",
     b"a: *nobody\n", b"a: &a [*a]\n", b"a: &a {b: *a}\n", b"&a {k: *a}\n", b"k: *\n", b"k: &\n", b"k: !\n",
     LAUGHS.encode(), b"k: !!python/object/apply:os.system ['true']\n", b"k: !!python/name:os.system\n",
@@ -24,21 +26,28 @@ RAW: tuple[bytes, ...] = (
     b"k: 0b2\n", b"k: 08\n", b"k: 1:99:99\n", b"k: .inf\n", b"k: .nan\n", b"k: 1e999\n", b"k: " + b"9" * 5_000 + b"\n",
     b"k: 0x" + b"f" * 5_000 + b"\n", b"k: " + b"[" * 2_000 + b"]" * 2_000 + b"\n", b"k: " + b"[" * 100_000,
     b"k: " + b"{a: " * 2_000 + b"1" + b"}" * 2_000 + b"\n", b"- " * 5_000 + b"a\n", b"k: " + b"x" * 200_000 + b"\n",
-    b"\xff\xfek\x00:\x00", b"\xef\xbb\xbfk: 1\n", b"k: \xe9\n", b"k: \x00\n", b"k: \x1b[31m\n", b"\x00\x00\x00", b"\xc3",
+    b"\xff\xfek\x00:\x00", b"\xef\xbb\xbfk: 1\n", b"k: \xe9\n", b"k: \x00\n", b"k: \x1b[31m\n", b"\x00\x00\x00",
+    b"\xc3",
     b"k: \xed\xa0\x80\n", b"%YAML 1.2\n---\nk: 1\n", b"%YAML 9.9\n---\nk: 1\n", b"%TAG ! tag:x,2000:\n---\nk: !a 1\n",
     b"k: |\n  a\n b\n", b"k: >\nx\n", b"'': 1\n", b"? ''\n: 1\n", b"\xf0\x9f\xa7\xa6: 1\n", b"__class__: 1\n",
-    b"model_config: 1\n", b"k: !!python/object/new:type {}\n", b"k: ${HOME}\n", b"k: {{ 1 }}\n", b"k: @x\n", b"k: `x`\n",
-    b"PK\x03\x04", b"PAR1", b"k 1\n", b": 1\n", b"k: : 1\n", b"-\n-\n", b"k: 1 # \xe2\x80\xa8 x\n", b"k: \"\\ud800\"\n",
+    b"model_config: 1\n", b"k: !!python/object/new:type {}\n", b"k: ${HOME}\n", b"k: {{ 1 }}\n", b"k: @x\n",
+    b"k: `x`\n",
+    b"PK\x03\x04", b"PAR1", b"k 1\n", b": 1\n", b"k: : 1\n", b"-\n-\n", b"k: 1 # \xe2\x80\xa8 x\n",
+    b"k: \"\\ud800\"\n",
 )
 """Texts that are no settings at all, or try to be more than that."""
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 0.5, -0.5, 1.5, 1e-300, 1e300, float("nan"), float("inf"), float("-inf"), 2**31, 2**63,
-    2**64, 10**30, -(10**30), "", " ", "a", "no", "0.5", "-1", "1e3", "2024-01-01", "2024-13-45", "9999-12-31", "0001-01-01",
-    "../../etc/passwd", "/etc/passwd", "/dev/null", "/dev/full/x", ".", "data", "no\nline", "\x00", "\x1b[2J", "é🧦", "x" * 5_000,
+    None, True, False, 0, 1, -1, 2, 0.5, -0.5, 1.5, 1e-300, 1e300, float("nan"), float("inf"), float("-inf"), 2**31,
+    2**63,
+    2**64, 10**30, -(10**30), "", " ", "a", "no", "0.5", "-1", "1e3", "2024-01-01", "2024-13-45", "9999-12-31",
+    "0001-01-01",
+    "../../etc/passwd", "/etc/passwd", "/dev/null", "/dev/full/x", ".", "data", "no\nline", "\x00", "\x1b[2J", "é🧦",
+    "x" * 5_000,
     "log2", "all", "none", "tail", "known", "fitted", "title", "price", "candidates.parquet", "data/items.parquet",
     [], [[]], [None], [1], [1, 2, 3], ["a", "b"], [0.9, 0.5, 0.1], ["a", 1, None], [{}], [{"a": 1}], [[[[[[1]]]]]],
-    [1] * 1_000, {}, {"a": 1}, {"a": {"b": {"c": 1}}}, {"a": None}, {"": 1}, {1: 2}, {"a": [1]}, {"i0": 1}, {"brand": 1},
+    [1] * 1_000, {}, {"a": 1}, {"a": {"b": {"c": 1}}}, {"a": None}, {"": 1}, {1: 2}, {"a": [1]}, {"i0": 1},
+    {"brand": 1},
     {"x": float("nan")},
 )
 

@@ -9,6 +9,7 @@ import json
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from ltexpo.data.tables import replacing, write_text
 from ltexpo.errors import ConfigError, OutputError, TableError
@@ -140,6 +141,12 @@ class Store:
 def _open(address: str) -> tuple[Any, str]:
     import fsspec  # what it brings differs from store to store
 
+    if urlsplit(address).password:
+        hidden = address.replace(f":{urlsplit(address).password}@", ":…@")
+        raise ConfigError(
+            f"{hidden}: holds a password, which would stand in manifests and logs. Give it as the store's package "
+            "reads it from the environment."
+        )
     try:
         system, root = fsspec.core.url_to_fs(address)
     except ImportError as error:

@@ -2,13 +2,14 @@
 
 import ctypes
 import datetime as dt
+import glob
 import json
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from ltexpo.errors import ColumnError, OutputError, TableError, shown
+from ltexpo.data.scratch import scratch
+from ltexpo.errors import FAILING, ColumnError, OutputError, StorageError, TableError, shown
 
 log = logging.getLogger("ltexpo")
 
@@ -280,16 +282,12 @@ def batch_writer(
     """Writes the batches that it is called with to `path`, which is renamed into place when the block ends well."""
     # a column of many different numbers gains nothing from a dictionary
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    with replacing(path) as beside:
-        try:
-            with pq.ParquetWriter(
-                beside, schema, compression="zstd", store_schema=False, use_dictionary=coded, write_page_checksum=True,
-            ) as writer:
-                yield writer.write_batch
-                if metadata:
-                    writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
+    with replacing(path) as beside, pq.ParquetWriter(
+        beside, schema, compression="zstd", store_schema=False, use_dictionary=coded, write_page_checksum=True,
+    ) as writer:
+        yield writer.write_batch
+        if metadata:
+            writer.add_key_value_metadata({"ltexpo": json.dumps(dict(metadata), sort_keys=True)})
 
 
 def write_json(value: Any, path: Path) -> Path:
@@ -329,29 +327,40 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
             raise OutputError(f"--out {out}: holds the input {given}. Give another folder.")
     absent = [parent for parent in out.parents if not parent.exists()]
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
-    try:
-        beside.chmod(0o777 & ~_umask())
-        yield beside
-        (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
-        if out.exists():
-            _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
-            if not _exchange(beside, out):
-                old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-                out.replace(old / "replaced")
+        with ExitStack() as held:
+            try:
+                beside = held.enter_context(scratch(out, folder=True))
+                _put_back(out)
+            except OSError as error:
+                raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
+            beside.chmod(0o777 & ~_umask())
+            yield beside
+            (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")
+            if out.exists():
+                _refuse_foreign(out, verb)  # again: a long job leaves time for somebody to put a file there
+                if not _exchange(beside, out):
+                    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+                    out.replace(old / _REPLACED)
+                    beside.replace(out)
+                    shutil.rmtree(old, ignore_errors=True)
+            else:
                 beside.replace(out)
-                shutil.rmtree(old, ignore_errors=True)
-        else:
-            beside.replace(out)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
         if not out.exists():
             for parent in absent:
                 with suppress(OSError):
                     parent.rmdir()
+
+
+_REPLACED = "replaced"
+
+
+def _put_back(out: Path) -> None:
+    """Where folders cannot change places, a kill between two renames leaves `out` under another name: undo that."""
+    for old in out.parent.glob(f".{glob.escape(out.name)}.old.*/{_REPLACED}"):
+        if not out.exists():
+            old.replace(out)
+        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -399,21 +408,24 @@ def _files(folder: Path) -> set[str]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A scratch file beside `path` to write into; it takes the place of `path` when the block ends without an error."""
+    """A scratch file beside `path` to write into; it takes the place of `path` when the block ends without an error.
+
+    Raises `OutputError` where nothing can be written, and `StorageError` when a disk is full or fails on the way.
+    """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
-    os.close(handle)
-    beside = Path(name)
-    try:
-        yield beside
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with ExitStack() as held:
+        try:
+            beside = held.enter_context(scratch(path, folder=False))
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+        try:
+            yield beside
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
+        except OSError as error:
+            if error.errno not in FAILING:
+                raise
+            raise StorageError(f"{path}: cannot be written ({os.strerror(error.errno or 0)}).") from error
 
 
 def _umask() -> int:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ltexpo.encoders.cache import Shelf, VectorCache
+from ltexpo.encoders.cache import KEY_BYTES, Shelf, VectorCache
 from ltexpo.encoders.encoded import Encoded, State, has_vector
 from ltexpo.errors import InputError
 from ltexpo.progress import track
@@ -58,6 +58,10 @@ class Encoder(ABC):
         """Vectors of `contents`, (n, d); see the laws above. Vectors found in `cache` are not computed again."""
         return self._encode(contents, self._read, cache)
 
+    def keys(self, contents: Sequence[object]) -> list[bytes | State]:
+        """What each content is known by: equal contents have equal keys; or why there is none."""
+        return keys_of(self._read(contents))
+
     def _encode(self, contents: Sequence[object], read: Read, cache: VectorCache | None) -> Encoded:
         vectors = np.zeros((len(contents), self.width), dtype=np.float32)
         states = np.full(len(contents), State.ABSENT, dtype=np.uint8)
@@ -72,7 +76,7 @@ class Encoder(ABC):
                 if isinstance(content, State):
                     states[row] = content
                     continue
-                key = hashlib.blake2b(content, digest_size=16).digest()
+                key = digest(content)
                 if key in first_row:
                     repeats.append((row, first_row[key]))
                 else:
@@ -117,3 +121,13 @@ class Encoder(ABC):
         given = has_vector(states[rows])[:, None]
         unit: npt.NDArray[np.float32] = np.where(given, raw / np.where(length > 0, length, 1), 0).astype(np.float32)
         return unit
+
+
+def digest(content: bytes) -> bytes:
+    """What a content is known by."""
+    return hashlib.blake2b(content, digest_size=KEY_BYTES).digest()
+
+
+def keys_of(contents: Sequence[bytes | State]) -> list[bytes | State]:
+    """What contents that were read are known by, or why there are none."""
+    return [content if isinstance(content, State) else digest(content) for content in contents]

@@ -19,7 +19,7 @@ from ltexpo.data.tables import output_folder, read_json, replacing, write_json
 from ltexpo.encoders.cache import VectorCache
 from ltexpo.encoders.device import RunSettings, choose_device, chosen_precision
 from ltexpo.encoders.encoded import Encoded, State
-from ltexpo.encoders.encoder import Computed, Encoder
+from ltexpo.encoders.encoder import Computed, Encoder, keys_of
 from ltexpo.encoders.source import digest, model_files, model_folder
 from ltexpo.encoders.text import quiet, text_bytes
 from ltexpo.encoders.torchvision_ops import ensure_torchvision
@@ -105,6 +105,10 @@ class ImageEncoder(Encoder):
     ) -> Encoded:
         """Vectors of pictures, (n, d); paths start from `root` and may not leave it. See `Encoder.encode`."""
         return self._encode(contents, partial(self._read, root=root), cache)
+
+    def keys(self, contents: Sequence[object], *, root: Path | None = None) -> list[bytes | State]:
+        """What each picture is known by; see `Encoder.keys`."""
+        return keys_of(self._read(contents, root=root))
 
     @cached_property
     def titles(self) -> "TitleEncoder":

@@ -1,6 +1,6 @@
 """Final lists on executors → parts of rankings, control and promotions, which every executor writes for its blocks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,16 +113,9 @@ class SparkLists:
 
         told = (outputs, self.item_ids, self.slots, self.plain, self.boosts, self.paying)
         written = self.blocks.run(write, WRITTEN, told).to_pylist()
-        missing = [
-            folder / PART.format(row["part"])
-            for row in written if row["rows"] for folder, *_ in outputs
-            if not (folder / PART.format(row["part"])).exists()
-        ]
-        if missing:
-            raise OutputError(
-                f"{missing[0]}: was written by an executor, but this machine does not see it. Give a folder on a file "
-                "system that all of them share."
-            )
+        refuse_unseen([
+            folder / PART.format(row["part"]) for row in written if row["rows"] for folder, *_ in outputs
+        ])
 
     def _batches(self, batches: Callable[[CodedLists], Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         for block, first in self.blocks.local():
@@ -138,3 +131,13 @@ def _coded(
         block.lists, slots.of(block.lists, rows), plain.of(block.lists, rows), boosts, paying, item_ids,
         block.requests, block.users,
     )
+
+
+def refuse_unseen(written: Sequence[Path]) -> None:
+    """Raise `OutputError` when a file that an executor wrote is not seen here."""
+    missing = next((path for path in written if not path.exists()), None)
+    if missing is not None:
+        raise OutputError(
+            f"{missing}: was written by an executor, but this machine does not see it. Give a folder on a file system "
+            "that all of them share."
+        )

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ltexpo.config import read_settings
-from ltexpo.errors import LtexpoError
+from ltexpo.config import documented_yaml, read_settings
+from ltexpo.errors import outcome
 from ltexpo.jobs.pipeline import STAGES, Pipeline, run_pipeline
 
 
@@ -21,6 +21,11 @@ def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None 
     4 a guardrail is breached and nothing was published, 1 the rest.
     """
     options = _parser(default, about).parse_args(arguments)
+    if options.settings is not None:
+        from ltexpo.jobs.running.steps import STEPS  # brings the stage's libraries
+
+        print(documented_yaml(STEPS[options.settings].model), end="")
+        return 0
     log = logging.getLogger("ltexpo")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
@@ -35,14 +40,15 @@ def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None 
             imported = {**(pipeline.import_ or {}), "path": options.path}
             pipeline = pipeline.model_copy(update={"import_": imported})
         run = run_pipeline(pipeline, source=str(options.pipeline), force=_forced(options.force))
-    except LtexpoError as error:
-        if options.verbose:
-            traceback.print_exc()
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         print(f"{name}: stopped; run again to go on from there.", file=sys.stderr)
         return 130
+    except Exception as error:
+        if options.verbose:
+            traceback.print_exc()
+        message, code = outcome(error)
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+        return code
     for stage in run.done:
         print(f"\n{stage}\n{run.entries[stage].get('summary', '')}")
     print(f"\n{run}")
@@ -60,6 +66,8 @@ def _parser(default: Path, about: str) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--force", nargs="*", metavar="STAGE", choices=STAGES,
                         help="run these stages all the same; without a name, all")
+    parser.add_argument("--settings", metavar="STAGE", choices=STAGES,
+                        help="print the settings of a stage, with what each means, and end")
     parser.add_argument("-v", "--verbose", action="store_true", help="log every step; show the trace of an error")
     return parser
 

@@ -1,7 +1,9 @@
 """Dataset folder → the items' vectors: text, image and title (.safetensors), items.parquet and encode.json."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +23,9 @@ from ltexpo.encoders.pair_settings import PairSettings
 from ltexpo.encoders.text import TextEncoder, TextOptions, TextSettings
 from ltexpo.encoders.tfidf import CONFIG_FILE as TFIDF_FILE
 from ltexpo.encoders.tfidf import TfidfEncoder, TfidfSettings
+from ltexpo.engines.encode import Work, encode_on
+from ltexpo.engines.session import spark_session
+from ltexpo.engines.settings import EngineSettings
 from ltexpo.jobs.job import DataJob
 from ltexpo.progress import stage
 from ltexpo.tracking import scalars
@@ -29,7 +34,7 @@ TFIDF, NONE = "tfidf", "none"
 TFIDF_FOLDER, PAIR_FOLDER = "tfidf", "pair"
 
 
-class EncodeJob(DataJob):
+class EncodeJob(EngineSettings, DataJob):
     """Settings of 'ltexpo encode'."""
 
     out: Path
@@ -105,23 +110,8 @@ def run_encode(job: EncodeJob) -> EncodeResult:
     with output_folder(job.out, verb="encode", inputs=inputs) as folder:
         dataset = Dataset.load(job.data)
         items = dataset.items
-        cells = items[Columns.Image].to_list() if Columns.Image in items.columns else [None] * len(items)
         columns = text_columns(items, job.columns)
-        parts = item_parts(items, columns)
-        texts: list[object] = [join_parts(part) for part in parts]
-        pictures = _image_encoder(job, parts, cells, dataset.root, folder)
-        words = _text_encoder(job, texts, folder)
-        cache = VectorCache(job.cache or job.out.with_name(job.out.name + ".cache"))
-        runs: dict[str, tuple[Encoder, Encoded, float]] = {}
-        if words is not None:
-            # TF-IDF is faster than its cache.
-            runs["text"] = _timed(words, texts, None if isinstance(words, TfidfEncoder) else cache)
-        if pictures is not None:
-            started = time.perf_counter()
-            encoded = pictures.encode(cells, root=dataset.root, cache=cache)
-            runs["image"] = (pictures, encoded, time.perf_counter() - started)
-            if job.train if job.titles is None else job.titles:
-                runs["title"] = _timed(pictures.titles, texts, cache)
+        runs = _run(job, _works(job, dataset, folder), folder)
         ids = items[Columns.Item].to_list()
         # an item with a brand has a text without a title, and TF-IDF reads texts of any length: the states tell neither
         titles = {
@@ -143,10 +133,60 @@ def run_encode(job: EncodeJob) -> EncodeResult:
     return EncodeResult(encoded_by_name, {name: seconds for name, (_, _, seconds) in runs.items()}, titles)
 
 
-def _timed(encoder: Encoder, texts: list[object], cache: VectorCache | None) -> tuple[Encoder, Encoded, float]:
-    started = time.perf_counter()
-    encoded = encoder.encode(texts, cache=cache)
-    return encoder, encoded, time.perf_counter() - started
+def _works(job: EncodeJob, dataset: Dataset, folder: Path) -> dict[str, Work]:
+    """What there is to encode, by name; what is trained or fitted for it lies in `folder`."""
+    items = dataset.items
+    cells = items[Columns.Image].to_list() if Columns.Image in items.columns else [None] * len(items)
+    parts = item_parts(items, text_columns(items, job.columns))
+    texts: list[object] = [join_parts(part) for part in parts]
+    pictures = _image_encoder(job, parts, cells, dataset.root, folder)
+    words = _text_encoder(job, texts, folder)
+    cache = VectorCache(_cache(job))
+    works = {}
+    if words is not None:
+        # TF-IDF is faster than its cache.
+        works["text"] = Work(words, texts, None if isinstance(words, TfidfEncoder) else cache)
+    if pictures is not None:
+        works["image"] = Work(pictures, cells, cache, dataset.root)
+        if job.train if job.titles is None else job.titles:
+            works["title"] = Work(pictures.titles, texts, cache)
+    return works
+
+
+def _run(job: EncodeJob, works: dict[str, Work], folder: Path) -> dict[str, tuple[Encoder, Encoded, float]]:
+    """Every work done, with its encoder and seconds."""
+    far = [name for name, work in works.items() if job.engine == "spark" and not isinstance(work.encoder, TfidfEncoder)]
+    runs = {}
+    with spark_session(job) if far else nullcontext() as session:
+        for name, work in works.items():
+            started = time.perf_counter()
+            if session is not None and name in far:
+                encoded = encode_on(session, _same_works, _told(job, folder), name, work, partitions=job.partitions)
+            else:
+                encoded = work.encode()
+            runs[name] = (work.encoder, encoded, time.perf_counter() - started)
+    return runs
+
+
+def _told(job: EncodeJob, folder: Path) -> str:
+    """The job as an executor does it: nothing is trained there."""
+    done = {"text": NONE} if job.text == TFIDF else {}
+    if job.train:
+        done |= {"image": str(folder / PAIR_FOLDER)}
+    titles = job.train if job.titles is None else job.titles
+    told = job.model_copy(update={"train": False, "titles": titles, "cache": _cache(job), **done})
+    return told.model_dump_json()
+
+
+@lru_cache(maxsize=1)
+def _same_works(told: str) -> dict[str, Work]:
+    """What the job `told` (as JSON) encodes, made once for each worker of an engine."""
+    job = EncodeJob.model_validate_json(told)
+    return _works(job, Dataset.load(job.data), job.out)
+
+
+def _cache(job: EncodeJob) -> Path:
+    return job.cache or job.out.with_name(job.out.name + ".cache")
 
 
 def _image_encoder(

@@ -27,10 +27,10 @@ from ltexpo.tracking import TrackingSettings, tracked_run
 log = logging.getLogger("ltexpo")
 
 STAGES = (
-    "import", "monitor", "encode", "train", "recommend", "rerank", "frontier", "evaluate", "simulate", "gate", "export",
-    "publish", "report",
+    "import", "monitor", "encode", "train", "recommend", "rerank", "frontier", "evaluate", "simulate", "report", "gate",
+    "export", "publish",
 )
-"""Every stage, in the order in which they run."""
+"""Every stage, in the order in which they run: the page is there, too, when the gate lets nothing pass."""
 LATEST = "latest"
 INPUTS_FOLDER = "inputs"
 """Where copies of inputs from object stores lie in the run folder."""
@@ -73,14 +73,14 @@ class Pipeline(Settings):
     """Settings of 'ltexpo evaluate'."""
     simulate: StepSettings = None
     """Settings of 'ltexpo simulate'."""
+    report: StepSettings = None
+    """Settings of 'ltexpo report'."""
     gate: StepSettings = None
     """What must hold before anything leaves the run folder; it always stands before export and publish."""
     export: StepSettings = None
     """Settings of 'ltexpo export'."""
     publish: StepSettings = None
     """Where the lists are published."""
-    report: StepSettings = None
-    """Settings of 'ltexpo report'."""
     tracking: TrackingSettings = TrackingSettings()
     """Tell an MLflow store of the run, its stages nested in it, and the report; stages need not name it again."""
 

@@ -95,7 +95,7 @@ class Judge:
                 judged.append(row)
                 continue
             counted = [value.get(day, 0.0) for day in kept]
-            weekdays = pd.to_datetime(pd.Series(kept)).dt.weekday.to_numpy()
+            weekdays = pd.to_datetime(pd.Series(kept)).dt.day_of_week.to_numpy()
             due = expected_count(
                 counted, weekdays, pd.Timestamp(self.day).weekday(), chance=self.chance(len(names))
             )

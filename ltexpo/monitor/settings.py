@@ -17,15 +17,15 @@ _BORNE: dict[Rate, float] = {"clicks per request": 0.05}
 class ControllerSettings(Settings):
     """How the deviation of a day becomes the prices of the next."""
 
-    method: Literal["dual", "pid"] = "pid"
+    method: Literal["dual", "pid"] = "dual"
     """dual: a step along the missing exposure; pid: also by how it changed."""
-    step: float = Field(0.5, gt=0)
+    step: float = Field(1.0, gt=0)
     """dual: spreads of the scores (best − middle of a list) that a price moves for exposure that is missing wholly."""
-    kp: float = Field(0.4, ge=0)
+    kp: float = Field(0.5, ge=0)
     """pid: spreads for the change of the relative deviation since the day before."""
-    ki: float = Field(0.5, gt=0)
+    ki: float = Field(1.0, gt=0)
     """pid: spreads for the relative deviation itself, every day that it lasts."""
-    kd: float = Field(0.0, ge=0)
+    kd: float = Field(0.25, ge=0)
     """pid: spreads for the change of that change."""
     most_step: float = Field(0.25, gt=0)
     """Spreads that a price may move in one day."""

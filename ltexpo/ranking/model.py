@@ -10,7 +10,6 @@ What learns what, so that nothing is told its own future:
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -77,8 +76,58 @@ class Scored:
     scores: Scores
     kept: npt.NDArray[np.int64]
     """Rows of the lists, by user, best first."""
-    strangers: int
-    """Users among them without interactions."""
+
+    def frame(self) -> pd.DataFrame:
+        """The lists: request_id, user_id, item_id, score, score_std, [score_spread], rank."""
+        row = self.kept
+        ids = self.user_ids[self.candidates.user[row]]
+        frame = pd.DataFrame({
+            Columns.Request: ids, Columns.User: ids, Columns.Item: self.item_ids.decode(self.candidates.item[row]),
+            Columns.Score: self.scores.score[row], Columns.ScoreStd: self.scores.std[row],
+        })
+        if self.scores.spread is not None:
+            frame[Columns.ScoreSpread] = self.scores.spread[row]
+        frame[Columns.Rank] = frame.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)
+        return frame
+
+    def counts(self, k: int) -> dict[str, int]:
+        """Candidates, and lists shorter than `k`."""
+        lengths = np.bincount(self.candidates.user[self.kept], minlength=len(self.user_ids))
+        return {"candidates": len(self.kept), f"lists shorter than {k}": int((lengths < k).sum())}
+
+
+@dataclass(frozen=True)
+class Users:
+    """Users whose lists are asked for, and all that scores them."""
+
+    settings: ModelSettings
+    today: CandidateFeatures
+    ranker: Ranker | ClickRanker
+    visited: History
+    wanted: "pd.Index[Any]"
+    seen: Any
+    counts: dict[str, int]
+    """Of users; those of candidates are 0, and each block adds its own."""
+
+    @property
+    def starts(self) -> range:
+        """The first user of each block: blocks are scored one by one, in any order and anywhere."""
+        return range(0, len(self.wanted), _USERS_AT_ONCE)
+
+    def score(self, start: int) -> Scored:
+        """The block of users that begins at `start`."""
+        today, settings = self.today, self.settings
+        history, tier = today.history_, today.tier_
+        ids = self.wanted[start : start + _USERS_AT_ONCE]
+        codes = self.visited.user_ids.codes(ids)
+        candidates = today.table(codes, skip=None if self.seen is None else self.seen[codes])
+        scores = self.ranker.score(candidates, tier)
+        kept = best_with_tail(
+            candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
+            k=settings.k, share=settings.explore, in_new=tier[candidates.item] == Tier.New,
+            new_share=settings.explore_new,
+        )
+        return Scored(ids, history.item_ids, candidates, scores, kept)
 
 
 class Model:
@@ -156,54 +205,33 @@ class Model:
         edges: pd.DataFrame | None = None, until: Any = None,
     ) -> Recommendation:
         """Lists of `user_ids` (none: as the settings say) from the events before `until` (none: the settings')."""
-        found = list(self.score(dataset, content, user_ids=user_ids, edges=edges, until=until))
-        frames = []
-        for scored in found:
-            row = scored.kept
-            ids = scored.user_ids[scored.candidates.user[row]]
-            frames.append(pd.DataFrame({
-                Columns.Request: ids, Columns.User: ids,
-                Columns.Item: scored.item_ids.decode(scored.candidates.item[row]),
-                Columns.Score: scored.scores.score[row], Columns.ScoreStd: scored.scores.std[row],
-            }))
-            if scored.scores.spread is not None:
-                frames[-1][Columns.ScoreSpread] = scored.scores.spread[row]
-        candidates = pd.concat(frames, ignore_index=True)
-        candidates[Columns.Rank] = candidates.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)
-        lengths = candidates.groupby(Columns.Request, sort=False).size()
-        asked = found[0].user_ids.append([one.user_ids for one in found[1:]])
-        counts = {
-            **users_counted(dataset, self.settings, asked, sum(one.strangers for one in found)),
-            "candidates": len(candidates),
-            f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()) + len(asked) - len(lengths),
-        }
-        return Recommendation(candidates, {**self.report_, "counts": counts})
+        users = self.users(dataset, content, user_ids=user_ids, edges=edges, until=until)
+        frames, counts = [], users.counts
+        for start in track(users.starts, "candidates", total=len(users.starts)):
+            scored = users.score(start)
+            frames.append(scored.frame())
+            counts = {name: count + scored.counts(self.settings.k).get(name, 0) for name, count in counts.items()}
+        return Recommendation(
+            candidates=pd.concat(frames, ignore_index=True), report={**self.report_, "counts": counts}
+        )
 
-    def score(
+    def users(
         self, dataset: Dataset, content: Content, *, user_ids: "pd.Index[Any] | None" = None,
         edges: pd.DataFrame | None = None, until: Any = None,
-    ) -> Iterator[Scored]:
-        """Candidates and scores in blocks of users; see `recommend`."""
-        settings = self.settings
+    ) -> "Users":
+        """All that is asked for, to be scored block by block; see `recommend`."""
         today = self.today(dataset, content, edges=edges, until=until)
-        history, tier = today.history_, today.tier_
-        wanted = IdMap.of(wanted_users(dataset, history, settings) if user_ids is None else user_ids).ids
+        history = today.history_
+        wanted = IdMap.of(wanted_users(dataset, history, self.settings) if user_ids is None else user_ids).ids
         visited = history.also(wanted)
         today.adopt(visited)
-        seen = visited.seen() if settings.exclude_seen else None
-        starts = range(0, len(wanted), _USERS_AT_ONCE)
-        for start in track(starts, "candidates", total=len(starts)):
-            ids = wanted[start : start + _USERS_AT_ONCE]
-            codes = visited.user_ids.codes(ids)
-            candidates = today.table(codes, skip=None if seen is None else seen[codes])
-            scores = self.ranker_.score(candidates, tier)
-            kept = best_with_tail(
-                candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
-                k=settings.k, share=settings.explore, in_new=tier[candidates.item] == Tier.New,
-                new_share=settings.explore_new,
-            )
-            strangers = int((~ids.isin(history.user_ids.ids)).sum())
-            yield Scored(ids, history.item_ids, candidates, scores, kept, strangers)
+        seen = visited.seen() if self.settings.exclude_seen else None
+        strangers = int((~wanted.isin(history.user_ids.ids)).sum())
+        counts = {
+            **users_counted(dataset, self.settings, wanted, strangers), "candidates": 0,
+            f"lists shorter than {self.settings.k}": 0,
+        }
+        return Users(self.settings, today, self.ranker_, visited, wanted, seen, counts)
 
     def today(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None,

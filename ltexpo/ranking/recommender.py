@@ -27,18 +27,12 @@ from ltexpo.sparse import Csr, csr
 _USERS_AT_ONCE = 2048
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """Candidates and how they came about; prints as a small table."""
+@dataclass(frozen=True, kw_only=True)
+class Recommended:
+    """How candidates came about; prints as a small table."""
 
-    candidates: pd.DataFrame
-    """request_id (= user_id), user_id, item_id, score, rank: sorted by request_id, rank; rank follows the score."""
     report: dict[str, Any]
     """weights, validation (component → ndcg, recall, map), calibration, users, left_out: plain values, JSON-ready."""
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The candidates."""
-        return self.candidates
 
     def __str__(self) -> str:
         report = self.report
@@ -54,6 +48,18 @@ class Recommendation:
         lines.append(f"score: {report['calibration']['means']}")
         lines.append(", ".join(f"{count:,} {what}" for what, count in report["counts"].items()))
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation(Recommended):
+    """The candidates too."""
+
+    candidates: pd.DataFrame
+    """request_id (= user_id), user_id, item_id, score, rank: sorted by request_id, rank; rank follows the score."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The candidates."""
+        return self.candidates
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Recommender:
             "candidates": len(candidates),
             f"lists shorter than {self.settings.k}": int((lengths < self.settings.k).sum()),
         }
-        return Recommendation(candidates, {**self.report, "counts": counts})
+        return Recommendation(candidates=candidates, report={**self.report, "counts": counts})
 
     def _blocks(
         self, wanted: "pd.Index[Any]", codes: npt.NDArray[np.int64], starts: range, part: str | None

@@ -54,8 +54,8 @@ class _Requests:
             if len(other):
                 at = other[0]
                 raise TableError(
-                    f"candidates row {at}: request '{ids.ids[row[at]]}' has the {name} '{values[at]}', and "
-                    f"'{values[first][row[at]]}' before ({len(other):,} such rows). Give a request one {name}."
+                    f"candidates row {at}: its request has another {name} in an earlier row ({len(other):,} such "
+                    f"rows). Give a request one {name}."
                 )
         return cls(row, pd.Index(user[first]), query[first])
 
@@ -105,7 +105,7 @@ def score_given(
         if today.asked is not None:
             silent = np.isnan(today.asked.whole(requests.queries, len(typed))).any(axis=1)
             counts["queries without a known word"] = int((silent & typed).sum())
-    return Recommendation(scored, {**model.report_, "counts": counts})
+    return Recommendation(candidates=scored, report={**model.report_, "counts": counts})
 
 
 def _moment(day: float) -> np.datetime64:

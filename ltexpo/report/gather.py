@@ -15,6 +15,7 @@ from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_json, read_metada
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import attention_weights
+from ltexpo.report.monitored import DECISION_COLUMNS, METRIC_COLUMNS, Days
 from ltexpo.report.simulated import Simulated
 
 RANKINGS_FILE = Path("rankings/rankings.parquet")
@@ -29,6 +30,7 @@ FRONTIER_FILE = Path("frontier/frontier.parquet")
 FRONTIER_FACTS_FILE = Path("frontier/frontier.json")
 EXPERIMENT_FOLDER = Path("experiment")
 OFF_POLICY_FILE = Path("ope/ope.json")
+MONITOR_FOLDER = Path("monitor")
 
 IN_TAIL = "in_tail"
 """Column of `Facts.control` and `Facts.rankings`: the row's product is not in the head."""
@@ -61,6 +63,8 @@ class Facts:
     experiment: Simulated | None
     off_policy: Mapping[str, Any]
     """What ope.json holds: the estimators' answers."""
+    monitored: Days | None
+    """Real traffic, day by day."""
     evaluation: pd.DataFrame | None
     """arm, metric, k, tier, value, low, high, n."""
     evaluation_facts: Mapping[str, Any]
@@ -108,6 +112,7 @@ def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None)
         frontier_facts=_json(run / FRONTIER_FACTS_FILE),
         experiment=_tested(run / EXPERIMENT_FOLDER),
         off_policy=_json(run / OFF_POLICY_FILE),
+        monitored=_monitored(run / MONITOR_FOLDER),
         evaluation=_frame(run / METRICS_FILE, ("arm", "metric", "k", "tier", "value", "low", "high")),
         evaluation_facts=_json(run / METRICS_FACTS_FILE),
         candidates_facts=_json(run / CANDIDATES_FACTS_FILE),
@@ -178,6 +183,18 @@ def _tested(folder: Path) -> Simulated | None:
         _frame(folder / "designs.parquet", ("design", "outcome", "estimate", "low", "high", "total", "factor")),
         _json(folder / "experiment.json"),
     )
+
+
+def _monitored(folder: Path) -> Days | None:
+    """What a monitor found; None where there is none, `TableError` where a part of it is missing."""
+    metrics = _frame(folder / "metrics.parquet", METRIC_COLUMNS)
+    if metrics is None:
+        return None
+    decisions = _frame(folder / "decisions.parquet", DECISION_COLUMNS)
+    told = _json(folder / "monitor.json")
+    if decisions is None or "day" not in told or metrics.empty:
+        raise TableError(f"{folder}: lacks decisions.parquet or monitor.json. Run 'ltexpo monitor' again.")
+    return Days(metrics, decisions, told)
 
 
 def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:

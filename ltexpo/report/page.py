@@ -11,6 +11,7 @@ from ltexpo.report.health_section import health_section
 from ltexpo.report.lists_sections import exposure_section, products_section
 from ltexpo.report.markup import Html, html, join
 from ltexpo.report.method_section import method_section
+from ltexpo.report.monitor_section import monitor_section
 from ltexpo.report.settings import ReportSettings
 from ltexpo.report.summary import headline, summarise, verdict
 
@@ -18,7 +19,11 @@ from ltexpo.report.summary import headline, summarise, verdict
 def make_page(facts: Facts, settings: ReportSettings) -> Html:
     """The whole document."""
     summary = summarise(facts, level=settings.level)
+    watched = [] if facts.monitored is None else [
+        ("monitor", "Real traffic, day by day", monitor_section(facts.monitored))
+    ]
     sections = [
+        *watched,
         ("test", "Simulated A/B test", experiment_section(facts)),
         ("exposure", "Who is seen", exposure_section(facts)),
         ("products", "Products that gained most",

@@ -146,8 +146,7 @@ def _check_activity(activity: Floats | None, users: "pd.Index[str]") -> None:
     bad = ~(np.isfinite(given) & (given >= 0))
     if bad.any():
         place = int(np.argmax(bad))
-        raise TableError(f"activity row {place} is {given[place]:g} ({int(bad.sum())} such rows). Give visits a day, 0 "
-                         "or more.")
+        raise TableError(f"activity in row {place} is {given[place]:g}. Give each user's visits a day, 0 or more.")
 
 
 def _checked(settings: ExperimentSettings, arms: list[str]) -> dict[str, float]:

@@ -99,7 +99,7 @@ def test_empty_and_repeated_rows_are_refused():
 @pytest.mark.parametrize("ranks", [[1, 3], [2, 3], [1, 1]])
 def test_ranks_must_run_without_holes(ranks: list[int]):
     frame = pd.DataFrame({"request_id": ["r", "r"], "rank": ranks, "item_id": ["a", "b"]})
-    with pytest.raises(TableError, match=f"request 'r' has ranks {ranks[0]}, {ranks[1]}, expected 1 to 2"):
+    with pytest.raises(TableError, match=f"the request of row 0 has ranks {ranks[0]}, {ranks[1]}, expected 1 to 2"):
         check_table(frame, RANKINGS)
 
 

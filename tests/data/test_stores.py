@@ -71,3 +71,9 @@ def test_a_store_whose_package_is_missing_says_which():
     fsspec.register_implementation("oci", "no_such_package.Store", errtxt="Install ocifs", clobber=True)
     with pytest.raises(ConfigError, match=r"oci://bucket/x: .* \(Install ocifs\)"):
         Store("oci://bucket/x")
+
+
+def test_an_address_with_a_password_is_refused_without_showing_it():
+    with pytest.raises(ConfigError, match="holds a password") as refused:
+        Store("s3://me:secret@bucket/x")
+    assert "secret" not in str(refused.value)

@@ -16,6 +16,7 @@ from made_run import made_pipeline, make_source
 
 from ltexpo.data.tables import read_frame, read_json
 from ltexpo.errors import ConfigError, GuardrailError
+from ltexpo.jobs.command import pipeline_command
 from ltexpo.jobs.gating import GateJob, run_gate
 from ltexpo.jobs.pipeline import Pipeline, Run, run_pipeline
 from ltexpo.jobs.running.lock import LOCK_FILE, LockedError, locked
@@ -219,3 +220,23 @@ def test_a_script_ends_with_the_code_that_a_scheduler_reads(again: dict[str, Any
     assert refused.stderr.splitlines()[0].startswith(f"daily: {tmp_path / 'job.yaml'}: unknown setting 'gaols'.")
     with locked(Path(again["out"])):
         assert call(again).returncode == 1
+
+
+def test_stages_are_tracked_within_their_run_and_no_address_is_kept(again: dict[str, Any], tmp_path: Path):
+    mlflow = pytest.importorskip("mlflow")
+    address = f"sqlite:///{tmp_path}/runs.db"
+    done = run(again | {"tracking": {"uri": address}}, force=["rerank"])
+    assert done.done == {"rerank": "forced"}
+    client = mlflow.MlflowClient(tracking_uri=address)
+    told = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    by_job = {one.data.tags["ltexpo.job"]: one for one in told}
+    assert set(by_job) == {"pipeline", "rerank"}
+    assert by_job["rerank"].data.tags["mlflow.parentRunId"] == by_job["pipeline"].info.run_id
+    assert {one.info.status for one in told} == {"FINISHED"}
+    assert "sqlite" not in (Path(again["out"]) / "manifest.json").read_text()
+    assert run(again).done == {}  # who is told changes no output
+
+
+def test_a_script_prints_the_settings_of_a_stage(capsys: pytest.CaptureFixture[str]):
+    assert pipeline_command(Path("none.yaml"), "about", ["--settings", "publish"]) == 0
+    assert "# Folder, or the address of one in an object store" in capsys.readouterr().out

@@ -100,7 +100,7 @@ def test_several_lists_of_one_user_are_one_cluster(shop):
     # Cluster sums of residuals: u −1/2, v +1/2; error √(2 · ½) / 3 = 1/3, t(1) = 12.706.
     assert recall["high"] - recall["value"] == pytest.approx(12.7062 / 3, rel=1e-5)
     torn = rankings.assign(user_id=["u", "v", "u", "u", "v", "v"])
-    with pytest.raises(TableError, match="'r1' has more than one user_id"):
+    with pytest.raises(TableError, match="its request has more than one user_id"):
         evaluate(shop, torn, TEST)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ltexpo.errors import LtexpoError, OutputError
 
 LOCK_FILE = ".lock"
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 """Seconds that the stage of a run which was killed may take to notice it and go."""
 
 

@@ -62,10 +62,10 @@ STEPS: dict[str, Step] = {
                      _DATA | {"rankings": _RANKINGS, "control": _CONTROL}, ("attention",)),
     "simulate": Step("simulating", "SimulateJob", "run_simulate", "experiment",
                      _DATA | {"control": _CONTROL, "treatment": _RANKINGS}, ("attention",)),
+    "report": Step("reporting", "ReportJob", "run_report", "report.html", _DATA | {"run": ""}),
     "gate": Step("gating", "GateJob", "run_gate", "gate", {}),
     "export": Step("exporting", "ExportJob", "run_export", "export", _DATA | {"rankings": "rankings"}),
     "publish": Step("publishing", "PublishJob", "run_publish", "published.json", {"rankings": "rankings"}),
-    "report": Step("reporting", "ReportJob", "run_report", "report.html", _DATA | {"run": ""}),
 }
 assert tuple(STEPS) == STAGES
 

@@ -8,6 +8,7 @@ would import for seconds; and it does not matter what the caller's process holds
 import json
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -155,7 +156,7 @@ def serve(telling: int, living: int) -> None:
         if "plan" in asked:
             level = int(asked["level"])
             try:
-                planned = _plan(asked)
+                planned = _plan(asked, living)
                 _tell(telling, {"planned": [_described(stage) for stage in planned.values()]})
             except LtexpoError as error:
                 _tell(telling, {"error": _told(error)})
@@ -175,13 +176,22 @@ def serve(telling: int, living: int) -> None:
         }})
 
 
-def _plan(asked: Mapping[str, Any]) -> dict[str, Any]:
-    from ltexpo.config import check_settings
-    from ltexpo.jobs.pipeline import Pipeline
-    from ltexpo.jobs.running.steps import stages
+def _plan(asked: Mapping[str, Any], living: int) -> dict[str, Any]:
+    """The stages by name. The thread that watches over the imports, which take seconds, is gone before any fork."""
+    leave, leaving = os.pipe()
+    watch = threading.Thread(target=_go_with, args=(living, leave))
+    watch.start()
+    try:
+        from ltexpo.config import check_settings
+        from ltexpo.jobs.pipeline import Pipeline
+        from ltexpo.jobs.running.steps import stages
 
-    pipeline = check_settings(Pipeline, asked["plan"], asked["source"])
-    return {stage.name: stage for stage in stages(pipeline, asked["source"])}
+        pipeline = check_settings(Pipeline, asked["plan"], asked["source"])
+        return {stage.name: stage for stage in stages(pipeline, asked["source"])}
+    finally:
+        os.close(leaving)
+        watch.join()
+        os.close(leave)
 
 
 def _described(stage: Any) -> dict[str, Any]:
@@ -229,11 +239,12 @@ def _run(stage: Any, tracked: Mapping[str, str] | None, telling: int, living: in
     os._exit(code)  # what the libraries do at the end of a process is the parent's to do
 
 
-def _go_with(living: int) -> None:
-    """End this process at once when the run is gone: nobody else may work in its folder while it does."""
-    while os.read(living, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGKILL)
+def _go_with(living: int, leave: int | None = None) -> None:
+    """End this process at once when the run is gone, for nobody else may work in its folder while it does; `leave` is
+    closed at its other end when the thread is no longer wanted."""
+    ready, _, _ = select.select([living] if leave is None else [living, leave], [], [])
+    if living in ready:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _tell(telling: int, what: Mapping[str, Any]) -> None:

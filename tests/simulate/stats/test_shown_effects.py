@@ -163,7 +163,7 @@ def test_gini_of_rows_is_the_metrics_gini(seed: int, items: int):
 def test_bad_arms_are_refused():
     rng = np.random.default_rng(9)
     one = arm(rng, 0, 20)
-    with pytest.raises(TableError, match="user '0' is in both arms, and so are 20 in all"):
+    with pytest.raises(TableError, match="20 users are in both arms"):
         compare_coverage("coverage", one, one)
     with pytest.raises(TableError, match="paired arms must hold the same users; 10 of 20 and 20"):
         compare_coverage("coverage", one, arm(rng, 10, 20), paired=True)

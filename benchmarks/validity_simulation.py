@@ -1,6 +1,8 @@
-"""Whether the simulation can be believed: item-side designs, common random numbers, fidelity to another policy.
+"""Whether the simulation can be believed: item-side designs, common random numbers, fidelity to another policy, and
+whether what it assumes of returning users is found again in the logs that they make.
 
     python benchmarks/validity_simulation.py --parts interference,twins
+    python benchmarks/validity_simulation.py --parts returning --seeds 8
     python benchmarks/validity_simulation.py --parts fidelity --obd PATH
 
 PATH is a folder of the Open Bandit Dataset that holds random/men and bts/men.
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from made_visits import log_of, visits_of
 
 from ltexpo.data import Dataset, TailSpec
 from ltexpo.data.importers.open_bandit import import_open_bandit
@@ -21,8 +24,9 @@ from ltexpo.data.synthetic.shop import Shop, make_shop
 from ltexpo.ranking.recommend import RecommendSettings, recommend
 from ltexpo.rerank import ExposureReranker, Goal, RerankSettings
 from ltexpo.simulate import Experiment, ExperimentSettings, KnownEnvironment
+from ltexpo.simulate.behaviour import BehaviourSettings
 from ltexpo.simulate.designs import ItemSideSettings, simulate_item_designs
-from ltexpo.simulate.fitted import FitSettings, fidelity
+from ltexpo.simulate.fitted import FitSettings, fidelity, fit_return_strength
 
 UNTIL = "2026-01-17"
 FACTORS = (0.5, 1.0, 2.0)
@@ -31,7 +35,7 @@ FACTORS = (0.5, 1.0, 2.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="interference,twins,fidelity")
+    parser.add_argument("--parts", default="interference,twins,returning,fidelity")
     parser.add_argument("--obd", type=Path, help="folder of the Open Bandit Dataset")
     parser.add_argument("--seeds", type=int, default=20)
     options = parser.parse_args()
@@ -43,6 +47,8 @@ def main() -> None:
             interference(case, options.seeds)
         if "twins" in parts:
             twins(case, options.seeds)
+    if "returning" in parts:
+        returning(options.seeds)
     if "fidelity" in parts:
         if options.obd is None:
             parser.error("--parts fidelity needs --obd")
@@ -120,6 +126,24 @@ def _difference(case: _Case, first: int, second: int) -> "pd.Series[float]":
         return found
 
     return values(second, "treatment") - values(first, "control")
+
+
+def returning(seeds: int) -> None:
+    """The strength with which satisfaction brings users back, learnt from the simulator's own visits."""
+    memory = BehaviourSettings().satisfaction_memory
+    print(f"\n4,000 users, 28 days, {seeds} seeds\n")
+    print("| true strength | learnt (± standard error) | stated error | deviation over seeds | intervals that hold |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    for strength in (0.0, 0.5, 1.5):
+        found = [
+            fit_return_strength(log_of(visits_of(strength, n=4_000, days=28, seed=seed)), memory=memory)
+            for seed in range(seeds)
+        ]
+        values = np.array([one.strength for one in found])
+        held = sum(one.low <= strength <= one.high for one in found)
+        print(f"| {strength:g} | {values.mean():.3f} ± {values.std(ddof=1) / np.sqrt(seeds):.3f} | "
+              f"{np.mean([one.error for one in found]):.3f} | {values.std(ddof=1):.3f} | {held} of {seeds} |",
+              flush=True)
 
 
 def open_bandit(path: Path) -> None:

@@ -57,7 +57,7 @@ def export_as_somebody_else_would(demo: Path, to: Path) -> None:
 @pytest.mark.slow
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
-    run("ltexpo demo --n-items 400 --n-users 500 --no-model --out runs/demo")
+    run("ltexpo demo --n-items 400 --n-users 1500 --no-model --out runs/demo")
     export_as_somebody_else_would(tmp_path / "runs" / "demo" / "data", tmp_path / "exports")
     ran = 0
     for kind, text in blocks():

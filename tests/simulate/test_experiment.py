@@ -173,7 +173,7 @@ def test_segments_and_tiers_are_adjusted_as_everybody_is_and_looks_say_which_val
 
 
 def test_unlike_or_unusable_arms_are_refused():
-    with pytest.raises(TableError, match="treatment: 9.. of 1000 users have no list"):
+    with pytest.raises(TableError, match=r"treatment: 9.. of 1000 users have no list"):
         run(lists("a", "b"), lists("a", "b", ["u00000"]))
     with pytest.raises(TableError, match="takes no part in the experiment"):
         run(lists("a", "b", ["u00000", "u00001"]), lists("a", "b"))

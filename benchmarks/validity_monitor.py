@@ -237,7 +237,9 @@ def main() -> None:
 def picture(result: Monitored) -> str:
     """The 60 days as one SVG: each goal's exposure and price, and clicks; days held are grey, rollbacks are dots."""
     days = Days(result.metrics, result.decisions, result.to_dict())
-    figures = re.findall(r"<svg class=\"figure\".*?</svg>(?=<|$)", monitor_section(days), flags=re.DOTALL)
+    figures = re.findall(
+        r"<svg class=\"figure\".*?</svg>(?=<figcaption|</figure>)", monitor_section(days), flags=re.DOTALL
+    )
     titles = [re.search(r"<title>(.*?)</title>", figure) for figure in figures]
     style = resources.files("ltexpo.report").joinpath("style.css").read_text(encoding="utf-8")
     width, height, gap = 440, 325, 40

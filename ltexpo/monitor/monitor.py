@@ -111,7 +111,13 @@ def monitor(
         carried = pd.concat([carried, frame_of(read)], ignore_index=True)
         past = Past.of(carried, before=day, days=reach)
     judge = Judge(settings, past, day)
+    known = len(past.days())
     found = _Findings(missing=events.trouble and f"the log cannot be read ({events.trouble}): held")
+    if known < settings.least_days:
+        found.notes.append(
+            f"{known} of the {settings.least_days} earlier days that a comparison needs are known: traffic, clicks, "
+            "calibration and drift are measured and not judged yet."
+        )
     times = frame[Columns.Timestamp]
     today = frame[((times >= begin) & (times < begin + _DAY)).to_numpy(bool)]
     facts = day_facts(day, today, shop, level=settings.level, least_users=settings.least_users)

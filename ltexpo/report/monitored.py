@@ -52,8 +52,8 @@ class Days:
         """The number over `days`."""
         mine = self.metrics[(self.metrics["metric"] == metric) & (self.metrics["group"] == group)]
         held = mine.set_index(pd.to_datetime(mine["day"])).reindex(self.days)
-        numbers = (held[name].to_numpy(np.float64) for name in ("value", "low", "high", "target"))
-        return Trend(self.days, *numbers, held["alarm"].eq(True).to_numpy(bool))
+        value, low, high, target = (held[name].to_numpy(np.float64) for name in ("value", "low", "high", "target"))
+        return Trend(self.days, value, low, high, target, held["alarm"].eq(True).to_numpy(bool))
 
     def today(self, metric: str, group: str = "all") -> Mapping[str, Any] | None:
         """The row of the last day; None where it was not judged."""

@@ -60,7 +60,7 @@ def trend_figure(
         inner += [
             html('<rect class="held" x="{x}" y="{top}" width="{width}" height="{height}"/>', x=place(x(day) - half),
                  top=TOP, width=place(2 * half), height=HEIGHT - BOTTOM - TOP)
-            for day in np.flatnonzero(held)
+            for day in np.flatnonzero(held).tolist()
         ]
     if low is not None and high is not None:
         inner += [
@@ -74,9 +74,9 @@ def trend_figure(
         ]
     runs = _runs(np.isfinite(value))
     inner += [line("treatment", path_of((at[part], value[part]), x, y)) for part in runs if len(part) > 1]
-    dots = [(part[0], "treatment") for part in runs if len(part) == 1]
+    dots = [(int(part[0]), "treatment") for part in runs if len(part) == 1]
     if marked is not None:
-        dots += [(day, "rollback") for day in np.flatnonzero(marked & np.isfinite(value))]
+        dots += [(day, "rollback") for day in np.flatnonzero(marked & np.isfinite(value)).tolist()]
     points = join(
         html('<circle class="{style}" cx="{x}" cy="{y}" r="{r}"/>', style=style, x=place(x(day)),
              y=place(y(min(max(value[day], y.low), y.high))), r=4.5 if style == "rollback" else 2.5)

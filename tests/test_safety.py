@@ -111,7 +111,8 @@ def hostile(folder: Path) -> pd.DataFrame:
     }.items():
         (data / "images" / name).write_bytes(content)
     paths = {
-        "good": "images/good.png", "frames": "images/frames.gif", "up": "../secret.png", "etc": "../../../../etc/passwd",
+        "good": "images/good.png", "frames": "images/frames.gif", "up": "../secret.png",
+        "etc": "../../../../etc/passwd",
         "absolute": str(secret), "link": "images/link.png", "loop": "images/loop.png", "pipe": "images/pipe.png",
         "folder": "images", "zero": "images/a\x00b.png", "long": "x" * 5_000, "gone": "images/gone.png",
         "bomb": "images/bomb.png", "huge": "images/huge.png", "text": "images/text.png", "empty": "images/empty.png",

@@ -71,11 +71,13 @@ def test_yaml_gives_plain_values_or_a_refusal():
         "a": [1, 2], "b": [1, 2], "c": pd.Timestamp("2024-01-05").date(),
     }
     laughs = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True)
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+        for before, name in zip("abcdefg", "bcdefgh", strict=True)
     )
     for text, said in (
         (laughs, "stand for more than"), ("a: &a [*a]", "within what it names"), ("[" * 60 + "]" * 60, "deep in one"),
-        ("k: 2024-13-45", "'2024-13-45' is no timestamp"), ("k: !!bool maybe", "is no bool"), ("? [a]\n: 1", "is a word"),
+        ("k: 2024-13-45", "'2024-13-45' is no timestamp"), ("k: !!bool maybe", "is no bool"),
+        ("? [a]\n: 1", "is a word"),
         ("k: " + "9" * 400, "bits is too large"), ("k: 1\nk: 2", "stands there twice"),
     ):
         with pytest.raises(Exception, match=said):
@@ -101,14 +103,16 @@ def hostile(folder: Path) -> pd.DataFrame:
     os.mkfifo(data / "images/pipe.png")
     huge = Image.new("1", (20_000, 20_000))
     for name, content in {
-        "good.png": to_bytes(Image.new("RGB", (8, 8), "blue"), "PNG"), "bomb.png": bomb(), "huge.png": to_bytes(huge, "PNG"),
+        "good.png": to_bytes(Image.new("RGB", (8, 8), "blue"), "PNG"), "bomb.png": bomb(),
+        "huge.png": to_bytes(huge, "PNG"),
         "frames.gif": animation(3_000), "text.png": b"no picture", "empty.png": b"",
         "page.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
-        "code.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(/etc/passwd) run\nshowpage\n",
+        "code.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(/etc/passwd) run\n",
     }.items():
         (data / "images" / name).write_bytes(content)
     paths = {
-        "good": "images/good.png", "frames": "images/frames.gif", "up": "../secret.png", "etc": "../../../../etc/passwd",
+        "good": "images/good.png", "frames": "images/frames.gif", "up": "../secret.png",
+        "etc": "../../../../etc/passwd",
         "absolute": str(secret), "link": "images/link.png", "loop": "images/loop.png", "pipe": "images/pipe.png",
         "folder": "images", "zero": "images/a\x00b.png", "long": "x" * 5_000, "gone": "images/gone.png",
         "bomb": "images/bomb.png", "huge": "images/huge.png", "text": "images/text.png", "empty": "images/empty.png",
@@ -156,7 +160,8 @@ def test_a_page_shows_markup_as_text_and_tables_keep_it(tmp_path: Path):
     hostile_room = Room(tmp_path)
     data = tmp_path / "data"
     items = read_frame(data / "items.parquet")
-    ids = {name: name + mark for name, mark in zip(items["item_id"], [SCRIPT, BREAK, FORMULA, "&amp;", "'", "`"] * 2)}
+    marks = [SCRIPT, BREAK, FORMULA, "&amp;", "'", "`", "<b>", "$(id)"]
+    ids = {name: name + mark for name, mark in zip(items["item_id"], marks, strict=True)}
     items = items.assign(title=SCRIPT, brand=BREAK, category=FORMULA, image=BREAK, item_id=items["item_id"].map(ids))
     events = read_frame(data / "events.parquet")
     events = events.assign(item_id=events["item_id"].map(ids))

@@ -94,7 +94,8 @@ def _demand(
 ) -> tuple[list[Row], dict[str, float]]:
     """Shares of interactions by cell of the catalogue, small cells merged; and the plain counts of all cells."""
     wanted = events[Columns.Event].isin(EventKind.Interactions).to_numpy(bool)
-    rows, plain = [], {}
+    rows: list[Row] = []
+    plain: dict[str, float] = {}
     users: pd.Series[Any] = events.loc[wanted, Columns.User].reset_index(drop=True)
     for column, cells in catalogue.cells.items():
         own: pd.Series[Any] = pd.Series(cells.to_numpy(object)[codes[wanted]])

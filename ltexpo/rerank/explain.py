@@ -69,15 +69,15 @@ def explain(
     before = control[control[Columns.Request] == request]
     if after.empty:
         raise TableError(f"request '{request}' has no list in rankings. Give one of its request_ids.")
-    name = items.set_index(Columns.Item)[Columns.Title]
+    titles = items.set_index(Columns.Item)[Columns.Title]
     goal = boosts.drop_duplicates(Columns.Item).set_index(Columns.Item)["goal"]
     slots = after.merge(before, on=Columns.Rank, how="left", suffixes=("", "_plain")).sort_values(Columns.Rank)
     gained = slots[Columns.Score].astype(np.float64) - slots[f"{Columns.Score}_plain"].fillna(0.0).astype(np.float64)
     plain_rank = before.set_index(Columns.Item)[Columns.Rank]
     made = pd.DataFrame({
         "rank": slots[Columns.Rank].to_numpy(),
-        "before": _named(slots[f"{Columns.Item}_plain"], name),
-        "after": _named(slots[Columns.Item], name),
+        "before": _named(slots[f"{Columns.Item}_plain"], titles),
+        "after": _named(slots[Columns.Item], titles),
         "rank_before": slots[Columns.Item].map(plain_rank).astype("Int64").to_numpy(),
         "boost": slots[Columns.Price].to_numpy(),
         "goal": slots[Columns.Item].map(goal).to_numpy(),

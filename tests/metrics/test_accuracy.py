@@ -72,7 +72,7 @@ def test_refusals():
     with pytest.raises(TableError, match="'a' has no tier"):
         accuracy_table(lists(r="a"), pairs(r="a"), tiers, k=[1])
     tiers = pd.DataFrame({"item_id": ["a"], "tier": ["head"]})
-    with pytest.raises(TableError, match="1 of . requests have no user"):
+    with pytest.raises(TableError, match=r"1 of . requests have no user"):
         accuracy_table(lists(r="a"), pairs(r="a"), tiers, k=[1], users=pd.Series({"s": "u"}))
 
 

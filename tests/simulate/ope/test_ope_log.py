@@ -109,7 +109,7 @@ def test_bad_propensities_are_counted_and_the_first_is_named(rows: list[tuple[ob
 def test_propensities_are_checked_without_the_contract_too():
     frame = events(LISTS)
     frame.loc[0, "propensity"] = 0.0
-    with pytest.raises(ColumnError, match="0 or less in 1 of 5 impressions, first in row .*, at rank 1"):
+    with pytest.raises(ColumnError, match=r"0 or less in 1 of 5 impressions, first in row .*, at rank 1"):
         read_log(Dataset(ITEMS, frame))
     with pytest.raises(ColumnError, match="lacks 'propensity'"):
         read_log(Dataset(ITEMS, frame.drop(columns="propensity")))

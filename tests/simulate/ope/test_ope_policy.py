@@ -106,7 +106,7 @@ def test_bad_tables_are_refused(bad: pd.DataFrame, error: type[Exception], messa
 def test_a_policy_without_anything_left_is_refused():
     log = log_of([[0, 1, 2]])
     stuck = pd.DataFrame({"rank": [1, 2], "item_id": ["i000", "i000"], "probability": [1.0, 1.0]})
-    with pytest.raises(TableError, match="at rank 2 of .* requests every item may already stand above"):
+    with pytest.raises(TableError, match=r"at rank 2 of .* requests every item may already stand above"):
         evaluate_policy(log, read_policy(stuck, log))
 
 

@@ -55,6 +55,9 @@ class Pipeline(Settings):
     previous: Literal["latest"] | Path | None = None
     """Run folder of an earlier day: its model is trained on, its prices are started from, its lists and history are
     monitored. latest: of the runs beside this one, the last of an earlier day whose lists were made; null: none."""
+    steer: bool = False
+    """true: rerank applies the prices that monitor decided from what was really shown, from the second day on; false:
+    it solves afresh every day, starting from them."""
     import_: StepSettings = Field(None, alias="import")
     """Settings of 'ltexpo import'; leave it out when the data is there already."""
     monitor: StepSettings = None
@@ -83,6 +86,12 @@ class Pipeline(Settings):
     """Where the lists are published."""
     tracking: TrackingSettings = TrackingSettings()
     """Tell an MLflow store of the run, its stages nested in it, and the report; stages need not name it again."""
+
+    @model_validator(mode="after")
+    def _steered(self) -> Self:
+        if self.steer and (self.monitor is None or self.rerank is None):
+            raise ValueError("steer needs 'monitor', which decides the prices, and 'rerank', which applies them")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -203,6 +203,24 @@ def test_yesterdays_run_is_where_today_starts(again: dict[str, Any], caplog: pyt
         run(today | {"previous": str(yesterday / "nowhere")})
 
 
+def test_a_steered_run_applies_the_prices_that_the_monitor_decided(again: dict[str, Any]):
+    yesterday = Path(again["out"])
+    today = again | {
+        "out": str(yesterday.with_name("steered")), "previous": str(yesterday), "monitor": {}, "steer": True,
+        "day": (dt.date.fromisoformat(again["day"]) + dt.timedelta(days=1)).isoformat(),
+    }
+    for stage in ("evaluate", "publish"):
+        today.pop(stage)
+    entry = run(today).entries["rerank"]
+    decided = Path(today["out"]) / "monitor" / "prices.parquet"
+    assert entry["settings"]["prices"] == "RUN/monitor/prices.parquet"
+    assert entry["settings"]["warm_start"] is None
+    applied = read_frame(Path(today["out"]) / "rankings" / "prices.parquet")
+    assert applied["price"].to_list() == read_frame(decided)["price"].to_list()
+    with pytest.raises(ValueError, match="steer needs 'monitor'"):
+        Pipeline.model_validate({**today, "monitor": None})
+
+
 def test_a_script_ends_with_the_code_that_a_scheduler_reads(again: dict[str, Any], tmp_path: Path):
     root = Path(__file__).parents[2]
 

@@ -137,7 +137,9 @@ def _from_run(name: str, pipeline: Pipeline) -> dict[str, Any]:
         held = {key: before / place for key, place in pipeline.carried.get(name, {}).items()}
         told |= {key: str(path) if key in STEPS[name].words else path for key, path in held.items()}
     if name == "rerank" and "warm_start" in told and "monitor" in named:
-        told["warm_start"] = out / "monitor" / "prices.parquet"
+        told["prices" if pipeline.steer else "warm_start"] = out / "monitor" / "prices.parquet"
+        if pipeline.steer:
+            del told["warm_start"]
     return told
 
 

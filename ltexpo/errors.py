@@ -8,6 +8,8 @@ import numpy as np
 
 FAILING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """What the system says of a disk that is full or fails."""
+_BAD_PATHS = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM})
+"""What it says of a path that cannot be, or may not be read."""
 LONGEST = 80
 """Characters of a value that a refusal shows; the rest is an ellipsis."""
 
@@ -94,4 +96,6 @@ def outcome(error: BaseException) -> tuple[str, int]:
         return f"out of memory ({error}). Give the job more, or a smaller job." if str(error) else "out of memory.", 1
     if isinstance(error, OSError) and error.errno in FAILING:
         return str(StorageError(f"{error.filename or 'the output'}: {os.strerror(error.errno)}.")), 1
+    if isinstance(error, OSError) and error.errno in _BAD_PATHS and error.filename is not None:
+        return f"{shown(str(error.filename))}: {os.strerror(error.errno)}. Give another path.", InputError.exit_code
     return f"{type(error).__name__}: {error} (this is a fault of ltexpo; -v shows where)", 1

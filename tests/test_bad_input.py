@@ -181,6 +181,7 @@ CASES: list[tuple[str, Spoil, str, str]] = [
                    write_frame(pd.DataFrame({"request_id": ["x"], "item_id": ["a"], "event": ["impression"]}), room / "log.parquet")),
      GOALS + " --config job.yaml", "no pair of request_id and item_id matches"),
     ("a goals file that is not there", config("goals_file: goals.parquet"), GOALS + " --config job.yaml", "goals.parquet: no such file"),
+    ("a goals file whose name no file can have", config(f"goals_file: {'x' * 5000}"), GOALS + " --config job.yaml", "File name too long"),
     ("a goals file of something else", config("goals_file: candidates.parquet"), GOALS + " --config job.yaml", "lacks 'group'"),
     ("a million goals as YAML", config("goals:\n" + "- {group: item_id, value: a, min_exposure: 0.5}\n" * 1_000_000), GOALS + " --config job.yaml", "goals_file"),
     ("an exact check of too large a job", config("exact: true\nk: 2000000"), GOALS + " --config job.yaml", "6,000,000 variables"),

@@ -134,4 +134,5 @@ def _reason(text: str) -> str:
             head = line.split(":")[0]
             if not line.startswith(("File ", "at ", "^")) and head.endswith(("Error", "Exception", "Exit")):
                 return f"a task failed with {line}"
-    return lines[0]
+    # Py4J first says what was called, then why it failed
+    return lines[1].lstrip(": ") if lines[0].startswith("An error occurred while calling") and lines[1:] else lines[0]

@@ -123,4 +123,6 @@ def test_a_trace_becomes_its_last_line(caplog: pytest.LogCaptureFixture):
     )
     assert _reason(trace) == "a task failed with ValueError: no"
     assert _reason("Job aborted\n\tat java.lang.Thread") == "Job aborted"
+    stopped = "An error occurred while calling o3.broadcast.\n: java.lang.IllegalStateException: stopped\n\tat x"
+    assert _reason(stopped) == "java.lang.IllegalStateException: stopped"
     assert _reason("") == "stopped without a reason. Run again with -v."

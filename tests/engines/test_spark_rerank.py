@@ -55,7 +55,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("many")
-@pytest.mark.parametrize("partitions", [1, 4, 32])
+@pytest.mark.parametrize("partitions", [1, 4, pytest.param(32, marks=pytest.mark.slow)])
 def test_the_answer_is_the_local_one_for_any_partitioning(
     session: "SparkSession", plain: Path, tmp_path: Path, partitions: int
 ):

@@ -94,9 +94,10 @@ def test_a_disk_that_is_full_at_the_nth_file(
 
 
 KILLED = """
-    import threading, time
+    import signal, threading, time
     import pyarrow.parquet as pq
     from ltexpo import cli
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
     real = pq.ParquetWriter.write_table
     def half(self, table, *words, **more):
         real(self, table, *words, **more)

@@ -35,7 +35,8 @@ def read_goals(path: Path, items: pd.DataFrame) -> GoalTable:
     if missing:
         found = ", ".join(map(str, table.columns))
         raise ColumnError(f"{path}: lacks '{missing[0]}'; found {found}. Give {', '.join(GOAL_COLUMNS)}.")
-    frame = table[GOAL_COLUMNS].reset_index(drop=True)
+    # a table narrows no goal by other columns, as `where` in words may
+    frame = table[GOAL_COLUMNS].reset_index(drop=True).assign(where=pd.Series([None] * len(table), dtype=object))
     _refuse(path, frame, "kind", ~frame["kind"].isin(LIMITS), f"Give one of {', '.join(LIMITS)}")
     if not pd.api.types.is_numeric_dtype(frame["amount"]) or pd.api.types.is_bool_dtype(frame["amount"]):
         raise ColumnError(f"{path}: 'amount' holds {frame['amount'].dtype} values. Give numbers.")

@@ -17,7 +17,7 @@ from ltexpo.ranking.recommender import Recommended
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from ltexpo.ranking.model import Users
+    from ltexpo.ranking.users import Users
 
 SCORED = "block int, counts string, refusal string"
 

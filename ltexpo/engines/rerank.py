@@ -17,7 +17,7 @@ from ltexpo.engines.intake import TASKS_A_CORE, Deal, read_blocks, refusal_of
 from ltexpo.engines.lists import SparkLists
 from ltexpo.engines.passes import Blocks, Made, SparkTask, total_exposure
 from ltexpo.engines.session import cores, partitions, spark_session
-from ltexpo.engines.settings import EngineSettings
+from ltexpo.engines.settings import EngineSettings, rooted
 from ltexpo.errors import InputError
 from ltexpo.rerank.encode import EncodedJob, Engine, Job, reading_of
 from ltexpo.rerank.intake import Reader, first_repeat, note_rows
@@ -60,7 +60,7 @@ class SparkEngine:
         scratch: Path | None,
     ) -> EncodedJob:
         """The job, refused as the local engine refuses it; `candidates` is a path that every executor sees."""
-        job = Job.of(candidates, items, settings, scale)
+        job = Job.of(rooted(Path(candidates) if isinstance(candidates, str) else candidates), items, settings, scale)
         deal = Deal.of(job.source, TASKS_A_CORE * cores(self.session))
         n_parts = partitions(self.settings, self.session)
         table, facts = read_blocks(self.session, deal, job, n_parts=n_parts, most_candidates=self.most_candidates)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
-from scipy.sparse import vstack
 
 from ltexpo.config import check_settings
 from ltexpo.data.history import History
@@ -23,12 +22,11 @@ from ltexpo.fusion.examples import BUY, Examples
 from ltexpo.fusion.heat import Heat
 from ltexpo.fusion.inputs import ItemInputs, Vocabulary
 from ltexpo.fusion.network import Feed, MatchNet
-from ltexpo.fusion.profile import Profile
+from ltexpo.fusion.profile import Profile, Profiles
 from ltexpo.fusion.queries import Queries
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings
 from ltexpo.fusion.training import Trainer
 from ltexpo.progress import Watch
-from ltexpo.sparse import csr
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
@@ -88,7 +86,7 @@ class MatchModel:
             _carry_over(before[2], self.net_)
         inputs = self.inputs(items, content)
         trainer = Trainer(
-            self.net_, inputs, Examples.of(history), self.profile_.codes(history.user_ids.ids, users), self.training,
+            self.net_, inputs, Examples.of(history), self.profile_.read(users).of(history.user_ids.ids), self.training,
             queries=queries, history=self.settings.history, least=self.settings.least,
             seen_until=None if before is None else self.until_, rng=generator,
         )
@@ -111,22 +109,21 @@ class MatchModel:
         return self.encode_rows(inputs, np.arange(len(inputs)), hidden)
 
     def user_vectors(
-        self, history: History, users: Codes, item_vectors: Floats, *, attributes: pd.DataFrame | None = None,
+        self, history: History, users: Codes, item_vectors: Floats, *, profiles: Profiles | None = None,
         queries: Floats | None = None, head: int = BUY, now: float | None = None,
     ) -> Floats:
         """(U, width + 1): the score of a pair is the inner product with its item vector, log P up to a constant.
 
-        `users`: codes of `history`, −1 for unknown; `queries` (U, d): what each of them has typed, as vectors of the
-        encoder named by the setting `query`, NaN where nothing; `now` in days: the moment at which lists are made, by
-        default the end of the last day.
+        `users`: codes of `history`, −1 for unknown; `profiles`: theirs, as `profile_` read them; `queries` (U, d): what
+        each of them has typed, as vectors of the encoder named by the setting `query`, NaN where nothing; `now` in
+        days: the moment at which lists are made, by default the end of the last day.
         """
         self._require_fit()
         examples = Examples.of(history)
         moment = np.floor(history.now) + 1 if now is None else now
         self._check_queries(queries)
-        profile = self.profile_.codes(history.user_ids.ids, attributes)
-        nobody = csr((1, profile.shape[1]), dtype=np.float32)
-        profile = vstack([profile, nobody], format="csr")
+        told = self.profile_.read(None) if profiles is None else profiles
+        ids = history.user_ids.ids
         out = np.ones((len(users), self.settings.width + 1), dtype=np.float32)
         vectors = torch.from_numpy(item_vectors[:, :-1]).to(self.device)
         place = np.arange(len(item_vectors))
@@ -135,7 +132,7 @@ class MatchModel:
                 some = users[start : start + _BLOCK]
                 past = examples.past_of_users(some, self.settings.history, now=moment)
                 typed = None if queries is None else queries[start : start + _BLOCK]
-                read = self.net_.read(past, place, vectors, profile[some], typed)
+                read = self.net_.read(past, place, vectors, told.of(ids[np.maximum(some, 0)].where(some >= 0)), typed)
                 out[start : start + _BLOCK, :-1] = read[head].cpu().numpy()
         return out
 

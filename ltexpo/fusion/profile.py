@@ -42,16 +42,18 @@ class Profile:
         values = pd.Index(sorted(counts.index[counts >= 2]), dtype=object)
         return cls(known.values.append(values.difference(known.values)), edges)
 
-    def codes(self, user_ids: pd.Index, users: pd.DataFrame | None) -> Csr:
-        """CSR (U, V): 1 where a user holds a known value; nothing for users that `users` does not name."""
-        shape = (len(user_ids), len(self.values))
+    def read(self, users: pd.DataFrame | None) -> "Profiles":
+        """What each of `users` holds of the known values."""
         if users is None:
-            return csr(shape, dtype=np.float32)
+            return Profiles(pd.Index([], dtype=object), csr((1, len(self.values)), dtype=np.float32))
         row, named = self._held(users)
-        user = user_ids.get_indexer(pd.Index(users[Columns.User]))[row]
         value = self.values.get_indexer(pd.Index(named))
-        known = (user >= 0) & (value >= 0)
-        return csr((np.ones(int(known.sum()), np.float32), (user[known], value[known])), shape=shape)
+        known = value >= 0
+        held = csr(
+            (np.ones(int(known.sum()), np.float32), (row[known], value[known])),
+            shape=(len(users) + 1, len(self.values)),
+        )
+        return Profiles(pd.Index(users[Columns.User]), held)
 
     def _held(self, users: pd.DataFrame) -> "tuple[npt.NDArray[np.int64], pd.Series[str]]":
         """Row of `users` and 'column\\tvalue' of everything held."""
@@ -67,6 +69,20 @@ class Profile:
             rows.append(row)
             names.append(pd.Series([f"{column}\tclass {number}" for number in place], dtype=object))
         return np.concatenate(rows), pd.concat(names, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """A table of users as values of a `Profile`."""
+
+    user_ids: pd.Index
+    """(N,)"""
+    held: Csr
+    """(N + 1, V): 1 where a user holds a value; the last row is nobody's."""
+
+    def of(self, user_ids: pd.Index) -> Csr:
+        """(U, V); nothing for users that the table does not name."""
+        return self.held[self.user_ids.get_indexer(user_ids)]
 
 
 def _numbers(users: pd.DataFrame) -> list[str]:

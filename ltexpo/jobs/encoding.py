@@ -174,8 +174,12 @@ def _told(job: EncodeJob, folder: Path) -> str:
     if job.train:
         done |= {"image": str(folder / PAIR_FOLDER)}
     titles = job.train if job.titles is None else job.titles
+    for name in ("text", "image", "pretrained"):
+        named = getattr(job, name)
+        if named is not None and Path(named).exists():
+            done.setdefault(name, str(Path(named).absolute()))
     told = job.model_copy(update={"train": False, "titles": titles, "cache": _cache(job), **done})
-    return told.model_dump_json()
+    return told.from_root().model_dump_json()
 
 
 @lru_cache(maxsize=1)

@@ -33,7 +33,8 @@ from ltexpo.ranking.recommender import Recommended
 
 if TYPE_CHECKING:  # brings the model's libraries
     from ltexpo.encoders.item_vectors import Content
-    from ltexpo.ranking.model import Model, Users
+    from ltexpo.ranking.model import Model
+    from ltexpo.ranking.users import Users
 
 log = logging.getLogger("ltexpo")
 
@@ -94,7 +95,7 @@ def run_recommend(job: RecommendJob) -> Recommended:
             if job.engine == "spark":
                 with spark_session(job) as session:
                     result = recommend_on(
-                        session, _users, job.model_dump_json(exclude_unset=True), folder / CANDIDATES_FILE,
+                        session, _users, job.from_root().model_dump_json(exclude_unset=True), folder / CANDIDATES_FILE,
                         partitions=job.partitions, k=model.settings.k, report=model.report_,
                         noted={TRAINED_UNTIL: str(seen), MADE_BY: BY_MODEL},
                     )

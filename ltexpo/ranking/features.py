@@ -15,7 +15,7 @@ from ltexpo.errors import TableError
 from ltexpo.graph.nearest import nearest
 from ltexpo.ranking.asked import Asked, Texts
 from ltexpo.ranking.blend import Blend, mixed
-from ltexpo.ranking.item_features import ItemFeatureSettings, item_features
+from ltexpo.ranking.item_features import ItemFeatureSettings, heat_columns, item_features
 from ltexpo.ranking.matching import Matcher
 from ltexpo.ranking.pair_features import Latest, PairFeatureSettings, pair_features
 from ltexpo.ranking.pool import PoolSettings, candidate_pool
@@ -71,7 +71,7 @@ class CandidateFeatures:
     - `m_match`, `m_worth`: log P(item | user) of the match model, and what it says of the item alone;
     - `q_text`: where queries are read, cosine of what was typed with the item's text (NaN: either is missing).
 
-    Fitted: `item_` (I, ·) item features, `tier_`, `demand_` (I,).
+    Fitted: `item_` (I, ·) item features, `tier_`, `demand_` (I,), `compared_` (columns of items in pair features).
     """
 
     def __init__(
@@ -102,6 +102,8 @@ class CandidateFeatures:
         )
         if looked is not None:
             self.item_ = self.item_.assign(**looked)
+        given = self.settings.item.heat_columns
+        self.compared_ = heat_columns(items) if given is None else given
         heat = np.expm1(self.item_["i_heat"].to_numpy()) + 1e-3
         self.demand_ = np.asarray(heat if demand is None else np.maximum(demand, 1e-9), dtype=np.float32)
         return self
@@ -114,6 +116,22 @@ class CandidateFeatures:
         self.history_ = history
         self.blend.adopt(history)
         return self
+
+    def alike(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """A number for each of `users` (B,) codes, the same for those who get the same candidates and features: who
+        have no history, and of whom the match model knows the same."""
+        strange = np.flatnonzero(~np.isin(users, self.history_.user))
+        number = np.arange(len(users))
+        if self.matcher is None or not len(strange):
+            number[strange] = len(users)
+            return number
+        told = csr(self.matcher.told(self.history_, users[strange])).sorted_indices()
+        length = np.diff(told.indptr)
+        held = np.full((len(strange), length.max() + 1), -1, dtype=np.int64)
+        row = np.repeat(np.arange(len(strange)), length)
+        held[row, np.arange(told.nnz) - told.indptr[row]] = told.indices
+        number[strange] = len(users) + np.unique(held, axis=0, return_inverse=True)[1].ravel()
+        return number
 
     def table(
         self, users: npt.NDArray[np.int64], *, skip: Csr | None = None, pairs: Csr | None = None,
@@ -161,7 +179,7 @@ class CandidateFeatures:
         own = pd.DataFrame({name: np.asarray(values, dtype=np.float32) for name, values in columns.items()})
         of_item = pd.DataFrame({name: self.item_[name].to_numpy()[item] for name in self.item_.columns})
         of_pair = pair_features(
-            latest, pairs, self.items_, vectors=self.vectors, columns=self.settings.item.heat_columns,
+            latest, pairs, self.items_, vectors=self.vectors, columns=self.compared_,
             order=bool(self.settings.item.order_windows),
         )
         return Candidates(user, item, pd.concat([own, of_item, of_pair], axis=1))

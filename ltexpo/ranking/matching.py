@@ -15,6 +15,7 @@ from ltexpo.sparse import Csr, csr
 
 if TYPE_CHECKING:  # brings torch
     from ltexpo.fusion.match import MatchModel
+    from ltexpo.fusion.profile import Profiles
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,8 +50,8 @@ class Matcher:
     catalogue: pd.DataFrame
     content: Content
     """In the row order of `catalogue`."""
-    attributes: pd.DataFrame | None = None
-    """Users table."""
+    profiles: "Profiles | None" = None
+    """Of users, as the model reads them."""
 
     @classmethod
     def of(
@@ -64,7 +65,7 @@ class Matcher:
 
             rows = IdMap.of(items[Columns.Item]).codes(as_new)
             vectors[rows] = model.encode_rows(model.inputs(items, content), rows, (BEHAVIOUR,))
-        return cls(model, vectors, items, content, users)
+        return cls(model, vectors, items, content, None if users is None else model.profile_.read(users))
 
     def match(
         self, history: History, users: npt.NDArray[np.int64], tier: npt.NDArray[np.object_], n: int, *,
@@ -91,6 +92,11 @@ class Matcher:
         pairs = csr((np.ones(len(row), dtype=np.float32), (row, column)), shape=(len(users), len(self.items)))
         return Matched(vectors, self.items, total, pairs)
 
+    def told(self, history: History, users: npt.NDArray[np.int64]) -> Csr:
+        """(B, V): what the model knows of `users` (B,) codes of `history` beside what they did."""
+        none = csr((len(users), 1), dtype=np.float32)
+        return none if self.profiles is None else self.profiles.of(history.user_ids.ids[users])
+
     def tokens(
         self, history: History, users: npt.NDArray[np.int64], user: npt.NDArray[np.int64], item: npt.NDArray[np.int64]
     ) -> pd.DataFrame:
@@ -105,4 +111,4 @@ class Matcher:
     def _user_vectors(
         self, history: History, users: npt.NDArray[np.int64], queries: Floats | None = None
     ) -> Floats:
-        return self.model.user_vectors(history, users, self.items, attributes=self.attributes, queries=queries)
+        return self.model.user_vectors(history, users, self.items, profiles=self.profiles, queries=queries)

@@ -10,17 +10,15 @@ What learns what, so that nothing is told its own future:
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 from safetensors import SafetensorError
 
-from ltexpo.columns import Columns, Tier
+from ltexpo.columns import Columns
 from ltexpo.config import check_settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.history import History
@@ -32,8 +30,7 @@ from ltexpo.progress import Watch, stage, track
 from ltexpo.ranking.asked import ReadQueries, typed_in
 from ltexpo.ranking.blend import Blend
 from ltexpo.ranking.click_ranker import ClickRanker, ShownTrees
-from ltexpo.ranking.explore import best_with_tail
-from ltexpo.ranking.features import CandidateFeatures, Candidates, FeatureSettings
+from ltexpo.ranking.features import CandidateFeatures, FeatureSettings
 from ltexpo.ranking.gbm import Gbm
 from ltexpo.ranking.given import given_scorers
 from ltexpo.ranking.item_features import item_features
@@ -43,11 +40,10 @@ from ltexpo.ranking.reader import Reader, ReaderSettings
 from ltexpo.ranking.recommend import choose_blend, make_blend, training_events
 from ltexpo.ranking.recommender import Recommendation, users_counted, wanted_users
 from ltexpo.ranking.rolling import LabelDay, RollingSettings, label_dates, roll
-from ltexpo.ranking.scores import Scores
 from ltexpo.ranking.settings import RecommendSettings
+from ltexpo.ranking.users import Users
 
 CONFIG_FILE, READER_FOLDER, DEMAND_FOLDER, RANKER_FOLDER = "config.json", "reader", "demand", "ranker"
-_USERS_AT_ONCE = 512
 
 
 class ModelSettings(RecommendSettings, ReaderSettings):
@@ -63,71 +59,6 @@ class ModelSettings(RecommendSettings, ReaderSettings):
     """The trees where impressions were logged."""
     ranker: RankerSettings = RankerSettings()
     """The trees where only interactions are known."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Candidates of some users, with the model's scores."""
-
-    user_ids: "pd.Index[Any]"
-    """(B,)"""
-    item_ids: IdMap
-    candidates: Candidates
-    scores: Scores
-    kept: npt.NDArray[np.int64]
-    """Rows of the lists, by user, best first."""
-
-    def frame(self) -> pd.DataFrame:
-        """The lists: request_id, user_id, item_id, score, score_std, [score_spread], rank."""
-        row = self.kept
-        ids = self.user_ids[self.candidates.user[row]]
-        frame = pd.DataFrame({
-            Columns.Request: ids, Columns.User: ids, Columns.Item: self.item_ids.decode(self.candidates.item[row]),
-            Columns.Score: self.scores.score[row], Columns.ScoreStd: self.scores.std[row],
-        })
-        if self.scores.spread is not None:
-            frame[Columns.ScoreSpread] = self.scores.spread[row]
-        frame[Columns.Rank] = frame.groupby(Columns.Request, sort=False).cumcount().add(1).astype(np.int32)
-        return frame
-
-    def counts(self, k: int) -> dict[str, int]:
-        """Candidates, and lists shorter than `k`."""
-        lengths = np.bincount(self.candidates.user[self.kept], minlength=len(self.user_ids))
-        return {"candidates": len(self.kept), f"lists shorter than {k}": int((lengths < k).sum())}
-
-
-@dataclass(frozen=True)
-class Users:
-    """Users whose lists are asked for, and all that scores them."""
-
-    settings: ModelSettings
-    today: CandidateFeatures
-    ranker: Ranker | ClickRanker
-    visited: History
-    wanted: "pd.Index[Any]"
-    seen: Any
-    counts: dict[str, int]
-    """Of users; those of candidates are 0, and each block adds its own."""
-
-    @property
-    def starts(self) -> range:
-        """The first user of each block: blocks are scored one by one, in any order and anywhere."""
-        return range(0, len(self.wanted), _USERS_AT_ONCE)
-
-    def score(self, start: int) -> Scored:
-        """The block of users that begins at `start`."""
-        today, settings = self.today, self.settings
-        history, tier = today.history_, today.tier_
-        ids = self.wanted[start : start + _USERS_AT_ONCE]
-        codes = self.visited.user_ids.codes(ids)
-        candidates = today.table(codes, skip=None if self.seen is None else self.seen[codes])
-        scores = self.ranker.score(candidates, tier)
-        kept = best_with_tail(
-            candidates.user, candidates.item, scores.score, tier[candidates.item] != Tier.Head,
-            k=settings.k, share=settings.explore, in_new=tier[candidates.item] == Tier.New,
-            new_share=settings.explore_new,
-        )
-        return Scored(ids, history.item_ids, candidates, scores, kept)
 
 
 class Model:
@@ -207,31 +138,28 @@ class Model:
         """Lists of `user_ids` (none: as the settings say) from the events before `until` (none: the settings')."""
         users = self.users(dataset, content, user_ids=user_ids, edges=edges, until=until)
         frames, counts = [], users.counts
-        for start in track(users.starts, "candidates", total=len(users.starts)):
-            scored = users.score(start)
-            frames.append(scored.frame())
-            counts = {name: count + scored.counts(self.settings.k).get(name, 0) for name, count in counts.items()}
+        for lists in track(users.lists(), "candidates", total=len(users.starts)):
+            frames.append(lists.frame())
+            counts = {name: count + lists.counts(users.k).get(name, 0) for name, count in counts.items()}
         return Recommendation(
-            candidates=pd.concat(frames, ignore_index=True), report={**self.report_, "counts": counts}
+            candidates=_by_request(pd.concat(frames, ignore_index=True)), report={**self.report_, "counts": counts}
         )
 
     def users(
         self, dataset: Dataset, content: Content, *, user_ids: "pd.Index[Any] | None" = None,
         edges: pd.DataFrame | None = None, until: Any = None,
-    ) -> "Users":
+    ) -> Users:
         """All that is asked for, to be scored block by block; see `recommend`."""
-        today = self.today(dataset, content, edges=edges, until=until)
+        settings, today = self.settings, self.today(dataset, content, edges=edges, until=until)
         history = today.history_
-        wanted = IdMap.of(wanted_users(dataset, history, self.settings) if user_ids is None else user_ids).ids
-        visited = history.also(wanted)
-        today.adopt(visited)
-        seen = visited.seen() if self.settings.exclude_seen else None
+        wanted = IdMap.of(wanted_users(dataset, history, settings) if user_ids is None else user_ids).ids
+        today.adopt(history.also(wanted))
         strangers = int((~wanted.isin(history.user_ids.ids)).sum())
-        counts = {
-            **users_counted(dataset, self.settings, wanted, strangers), "candidates": 0,
-            f"lists shorter than {self.settings.k}": 0,
-        }
-        return Users(self.settings, today, self.ranker_, visited, wanted, seen, counts)
+        return Users.of(
+            today, wanted, ranker=self.ranker_, exclude_seen=settings.exclude_seen, k=settings.k,
+            explore=settings.explore, explore_new=settings.explore_new,
+            counts=users_counted(dataset, settings, wanted, strangers),
+        )
 
     def today(
         self, dataset: Dataset, content: Content, *, edges: pd.DataFrame | None = None, until: Any = None,
@@ -292,6 +220,15 @@ class Model:
         ranker = ClickRanker if config["ranker"] == "clicks" else Ranker
         model.ranker_ = ranker.load(folder / RANKER_FOLDER)
         return model
+
+
+def _by_request(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Whole lists, in whatever order of requests → sorted by request_id, rank."""
+    first = np.flatnonzero(candidates[Columns.Rank].to_numpy() == 1)
+    length = np.diff(first, append=len(candidates))
+    order = np.argsort(candidates[Columns.Request].to_numpy(dtype=object)[first], kind="stable")
+    within = np.arange(len(candidates)) - np.repeat(np.cumsum(length[order]) - length[order], length[order])
+    return candidates.take(np.repeat(first[order], length[order]) + within).reset_index(drop=True)
 
 
 def _end(events: pd.DataFrame, settings: ModelSettings) -> pd.Timestamp:

@@ -132,9 +132,12 @@ class Ranker:
         that `tail` would learn that nobody buys again.
         """
         in_tail = candidates.in_tail(tier)
-        sums = self._sums(
-            {name: model.raw_each(candidates.features) for name, model in self.boosters.items()}, in_tail
-        )
+        raw = {
+            name: model.raw_each(candidates.features) for name, model in self.boosters.items() if name != "tail"
+        }
+        raw["tail"] = np.zeros_like(raw["click"])
+        raw["tail"][:, in_tail] = self.tail_.raw_each(candidates.features[in_tail])
+        sums = self._sums(raw, in_tail)
         return Scores.of(lambda raw: _calibrated(self.calibration_, raw, in_tail), sums)
 
     @property

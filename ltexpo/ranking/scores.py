@@ -21,6 +21,10 @@ class Scores:
     """(n,) standard deviation of the true chance of each single candidate around its score, never below `std`: of all
     candidates that look alike to the model, the score is the mean; None where logs do not tell."""
 
+    def rows(self, kept: npt.NDArray[np.int64]) -> "Scores":
+        """Those of the candidates `kept`."""
+        return Scores(self.score[kept], self.std[kept], None if self.spread is None else self.spread[kept])
+
     @classmethod
     def of(cls, calibrated: Callable[[Floats], Floats], raw: Floats) -> "Scores":
         """`raw` (B, n): log-odds by each of B boosters, of which each left out one of B folds of users.

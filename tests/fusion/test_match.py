@@ -73,7 +73,9 @@ def test_profiles_tell_of_users_without_a_past():
     items = made.item_vectors(ITEMS, CONTENT)
     silent = HISTORY.rows(HISTORY.user >= 50)
     rows, some = np.arange(len(ITEMS)), np.arange(50)
-    told, untold = (made.user_vectors(silent, some, items, attributes=table) for table in (users, None))
+    told, untold = (
+        made.user_vectors(silent, some, items, profiles=made.profile_.read(table)) for table in (users, None)
+    )
     assert share_of_own_brand(told, items, BRAND[:50], rows) > 0.8
     assert share_of_own_brand(untold, items, BRAND[:50], rows) < 0.5
 

@@ -27,7 +27,7 @@ class _Vectors:
     def item_vectors(self, items: pd.DataFrame, content: Any) -> np.ndarray:
         return self.items
 
-    def user_vectors(self, history: History, users: np.ndarray, item_vectors: np.ndarray, *, attributes: Any,
+    def user_vectors(self, history: History, users: np.ndarray, item_vectors: np.ndarray, *, profiles: Any,
                      queries: Any) -> Any:
         return self.users[users]
 

@@ -246,11 +246,13 @@ def explain(
     model: Annotated[Path | None, typer.Option(help="The model that scored it: says what matches are made of.")] = None,
     vectors: Annotated[list[Path] | None, typer.Option(help="The vectors that the model reads.")] = None,
     edges: Annotated[Path | None, typer.Option(help="The given edges that the model reads.")] = None,
+    query: Annotated[str | None, typer.Option(help="What was typed for it, where the model reads queries.")] = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,
 ) -> None:
     """Show one list before and after: who was promoted for which goal, what it costs, what matches hold."""
     job = read_settings(ExplainJob, config, {
         "data": data, "rankings": rankings, "request": request, "model": model, "vectors": vectors, "edges": edges,
+        "query": query,
     })
     _say(run_explain(job))
 

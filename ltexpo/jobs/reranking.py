@@ -1,9 +1,12 @@
 """Dataset folder + candidates.parquet → rankings, control, prices and certificate; a list of these → why it is so."""
 
 import datetime as dt
+import logging
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
+from pydantic import model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
@@ -13,6 +16,7 @@ from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, output_folder, read_frame
 from ltexpo.data.tail import TailSpec
 from ltexpo.engines.rerank import engine_of
 from ltexpo.engines.settings import EngineSettings
+from ltexpo.errors import ConfigError
 from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers
 from ltexpo.jobs.tracked import rerank_figures
 from ltexpo.jobs.vectors import ModelInputs
@@ -22,6 +26,7 @@ from ltexpo.tracking import Tracked, track
 
 RANKINGS_FILE, CONTROL_FILE, CERTIFICATE_FILE = "rankings.parquet", "control.parquet", "certificate.json"
 PRICES_FILE, BOOSTS_FILE, PROMOTIONS_FILE = "prices.parquet", "boosts.parquet", "promotions.parquet"
+log = logging.getLogger("ltexpo")
 _TIMINGS = ("seconds", "exact_seconds")
 
 
@@ -93,6 +98,14 @@ class ExplainJob(ModelInputs):
     """The request_id whose list is explained."""
     model: Path | None = None
     """Folder that 'ltexpo train' wrote, if it scored the candidates: says what each product's match is made of."""
+    query: str | None = None
+    """With a model that has learnt to read queries: what was typed for this list; null: nothing."""
+
+    @model_validator(mode="after")
+    def _is_read(self) -> Self:
+        if self.query is not None and self.model is None:
+            raise ValueError("query is read by a model; give 'model', or leave 'query' out")
+        return self
 
 
 def run_explain(job: ExplainJob) -> Explanation:
@@ -110,6 +123,7 @@ def run_explain(job: ExplainJob) -> Explanation:
 
 def _reasons(job: ExplainJob, folder: Path, listed: pd.DataFrame, dataset: Dataset) -> dict[str, str]:
     """item_id → what its match with the user is made of, as the model in `folder` knew it when it made the list."""
+    from ltexpo.jobs.queries import reader_of
     from ltexpo.jobs.training import content_for  # brings the model's libraries
     from ltexpo.ranking.contributions import contributions
     from ltexpo.ranking.model import Model
@@ -117,9 +131,17 @@ def _reasons(job: ExplainJob, folder: Path, listed: pd.DataFrame, dataset: Datas
 
     user = listed[Columns.User if Columns.User in listed.columns else Columns.Request]
     pairs = pd.DataFrame({Columns.User: user.to_numpy(), Columns.Item: listed[Columns.Item].to_numpy()})
+    model, read = Model.load(folder), None
+    if job.query is None and model.asks_:
+        log.warning("%s reads queries and none is given: matches are as of a request without. Give 'query'.", folder)
+    if job.query is not None:
+        if not model.asks_:
+            raise ConfigError(f"query is given, and {folder} has not learnt to read any. Leave it out.")
+        pairs, read = pairs.assign(query=job.query), reader_of(folder, job.vectors, model.reader_.settings.query)
     found = contributions(
-        Model.load(folder), dataset, content_for(folder, job.vectors, dataset), pairs,
+        model, dataset, content_for(folder, job.vectors, dataset), pairs,
         edges=None if job.edges is None else read_frame(job.edges), until=trained_until(job.rankings / RANKINGS_FILE),
+        read_queries=read,
     )
     parts = found.drop(columns=[Columns.User, Columns.Item])
     return {

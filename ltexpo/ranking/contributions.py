@@ -11,6 +11,7 @@ from ltexpo.data.dataset import Dataset
 from ltexpo.data.ids import IdMap
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import TableError
+from ltexpo.ranking.asked import ReadQueries, askers, cleaned
 from ltexpo.ranking.model import Model
 from ltexpo.ranking.parts import BASELINE, MATCH, parts_of
 from ltexpo.sparse import csr
@@ -18,34 +19,36 @@ from ltexpo.sparse import csr
 
 def contributions(
     model: Model, dataset: Dataset, content: Content, pairs: pd.DataFrame, *, edges: pd.DataFrame | None = None,
-    until: Any = None,
+    until: Any = None, read_queries: ReadQueries | None = None,
 ) -> pd.DataFrame:
-    """What each part adds to the log-odds of each of `pairs` (user_id, item_id; n rows), before calibration.
+    """What each part adds to the log-odds of each of `pairs` (user_id, item_id; optional query; n rows), before
+    calibration.
 
     One row per pair in their order: user_id, item_id, a column per part (see `parts_of`) and 'baseline', which sum to
     the log-odds. The parts of the trees are exact (TreeSHAP); what the match model brings is shared among the item's
-    tokens (text, image, graph …) in proportion to the size of their exact Shapley values in the match. `until` as in
-    `Model.recommend`. Raises `TableError` on an unknown item.
+    tokens (text, image, graph …) in proportion to the size of their exact Shapley values in the match. `until`
+    and `read_queries` as in `Model.today`. Raises `TableError` on an unknown item.
     """
     for column in (Columns.User, Columns.Item):
         if column not in pairs.columns:
             raise TableError(f"pairs lacks '{column}'; found {', '.join(map(str, pairs.columns))}.")
-    today = model.today(dataset, content, edges=edges, until=until)
+    today = model.today(dataset, content, edges=edges, until=until, read_queries=read_queries)
     asked = IdMap.of(pairs[Columns.User])
-    user = asked.codes(pairs[Columns.User])
+    queries = cleaned(pairs[Columns.Query]) if Columns.Query in pairs.columns else None
+    of_user, texts, asker = askers(asked.codes(pairs[Columns.User]), queries)
     item = today.history_.item_ids.codes(pairs[Columns.Item], what="item_id")
     # A table holds each pair once, sorted; pairs may come in any order, and twice.
-    key, place = np.unique(user * today.history_.n_items + item, return_inverse=True)
-    user, item = np.divmod(key, today.history_.n_items)
+    key, place = np.unique(asker * today.history_.n_items + item, return_inverse=True)
+    asker, item = np.divmod(key, today.history_.n_items)
     visited = today.history_.also(asked.ids)
-    codes = visited.user_ids.codes(asked.ids)
-    candidates = today.adopt(visited).table(
-        codes, pairs=csr((np.ones(len(key), dtype=np.float32), (user, item)), shape=(len(codes), visited.n_items))
-    )
+    codes = visited.user_ids.codes(asked.ids)[of_user]
+    wanted = csr((np.ones(len(key), dtype=np.float32), (asker, item)), shape=(len(codes), visited.n_items))
+    candidates = today.adopt(visited).table(codes, pairs=wanted, queries=texts)
     parts = parts_of(candidates.features.columns)
     found = model.ranker_.contributions(candidates, today.tier_, parts)
     if MATCH in found.columns and today.matcher is not None:
-        found = _shared(found, today.matcher.tokens(visited, codes, user, item))
+        typed = None if today.asked is None else today.asked.whole(texts, len(codes))
+        found = _shared(found, today.matcher.tokens(visited, codes, asker, item, queries=typed))
     order = [*sorted(found.columns.drop(BASELINE)), BASELINE]
     found = found[order].take(place.ravel()).reset_index(drop=True)
     return pd.concat([pairs[[Columns.User, Columns.Item]].reset_index(drop=True), found], axis=1)

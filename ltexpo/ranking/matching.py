@@ -98,14 +98,15 @@ class Matcher:
         return none if self.profiles is None else self.profiles.of(history.user_ids.ids[users])
 
     def tokens(
-        self, history: History, users: npt.NDArray[np.int64], user: npt.NDArray[np.int64], item: npt.NDArray[np.int64]
+        self, history: History, users: npt.NDArray[np.int64], user: npt.NDArray[np.int64],
+        item: npt.NDArray[np.int64], *, queries: Floats | None = None,
     ) -> pd.DataFrame:
         """How much of the match of each pair (rows of `users`, item codes; (n,)) each token of the item brings, and
         'base': see `token_contributions`."""
         from ltexpo.fusion.attribution import token_contributions
 
         return token_contributions(
-            self.model, self.catalogue, self.content, item, self._user_vectors(history, users)[user]
+            self.model, self.catalogue, self.content, item, self._user_vectors(history, users, queries)[user]
         )
 
     def _user_vectors(

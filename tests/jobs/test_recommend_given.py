@@ -147,6 +147,25 @@ def test_what_is_typed_decides_the_scores(room: Path, tmp_path: Path, capsys: py
     assert (silent[0] == silent[1]).all() and (silent[0] == silent[2]).all()
 
 
+def test_explain_says_what_the_query_brings(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert score(room, tmp_path / "out", lists(["shoe"] * 3)) == 0
+    (tmp_path / "rerank.yaml").write_text("k: 6\ngoals: []\n")
+    data, rankings = room / "data", tmp_path / "lists"
+    assert run("rerank", "--data", data, "--candidates", tmp_path / "out" / "candidates.parquet", "--out", rankings,
+               "--config", tmp_path / "rerank.yaml") == 0
+    capsys.readouterr()
+    ask = ("explain", "--data", data, "--rankings", rankings, "--request", "q1")
+    assert run(*ask, "--model", room / "asks", "--query", " Shoe ") == 0
+    told = capsys.readouterr().out
+    assert told.count("what was typed") >= 5, told
+    assert run(*ask, "--model", room / "asks", "--query", "shirt") == 0
+    assert " ".join(capsys.readouterr().out.split()).count("against it: what was typed") == 6
+    assert run(*ask, "--model", room / "asks") == 0
+    assert "as of a request without" in " ".join(capsys.readouterr().err.split())
+    assert "has not learnt to read any" in refused(capsys, run(*ask, "--model", room / "silent", "--query", "shoe"))
+    assert "give 'model'" in refused(capsys, run(*ask, "--query", "shoe"))
+
+
 def test_rows_keep_what_they_came_with(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     given = lists(["shoe", None]).assign(rank=np.tile(np.arange(1, N_ITEMS + 1), 2), score=7.0, origin="engine")
     given["timestamp"] = pd.to_datetime(np.repeat(["2024-01-02", "2024-02-01"], N_ITEMS), utc=True)

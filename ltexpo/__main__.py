@@ -1,0 +1,5 @@
+"""`python -m ltexpo`: the command line."""
+
+from ltexpo.cli import main
+
+main()

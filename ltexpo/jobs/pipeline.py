@@ -6,7 +6,6 @@ This module brings no stage's libraries: a run in which nothing is to be done en
 import datetime as dt
 import json
 import logging
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
@@ -18,10 +17,11 @@ from pydantic import Field, model_validator
 
 from ltexpo.config import Settings
 from ltexpo.errors import ConfigError, OutputError
+from ltexpo.jobs.running.earlier import CARRIED, latest_run, shown_run
 from ltexpo.jobs.running.lock import LOCK_FILE, locked
 from ltexpo.jobs.running.manifest import MANIFEST_FILE, RUN, Entry, Manifest
 from ltexpo.jobs.running.versions import versions_of
-from ltexpo.jobs.running.worker import Worker, as_error
+from ltexpo.jobs.running.worker import STOPPED, Worker, as_error
 from ltexpo.tracking import TrackingSettings, tracked_run
 
 log = logging.getLogger("ltexpo")
@@ -55,6 +55,9 @@ class Pipeline(Settings):
     previous: Literal["latest"] | Path | None = None
     """Run folder of an earlier day: its model is trained on, its prices are started from, its lists and history are
     monitored. latest: of the runs beside this one, the last of an earlier day whose lists were made; null: none."""
+    shown: Path | None = None
+    """Run folder whose lists were shown yesterday, if not those of `previous`: they are monitored, with its history.
+    null: of `previous`, or where that published nothing, of the last run before it that did."""
     steer: bool = False
     """true: rerank applies the prices that monitor decided from what was really shown, from the second day on; false:
     it solves afresh every day, starting from them."""
@@ -136,39 +139,36 @@ class Pipeline(Settings):
 
     @property
     def carried(self) -> dict[str, dict[str, str]]:
-        """Stage → its setting → what of the previous run it is, of what lies there."""
+        """Stage → its setting → what of earlier runs it is, of what lies there; once `settled`."""
         if not isinstance(self.previous, Path):
             return {}
         found: dict[str, dict[str, str]] = {}
-        for stage, setting, place, needed in _CARRIED:
-            if (self.previous / needed).exists():
-                found.setdefault(stage, {})[setting] = place
+        for one in CARRIED:
+            run = self.shown if one.shown else self.previous
+            if run is not None and (run / one.needed).exists():
+                found.setdefault(one.stage, {})[one.setting] = str(run / one.place)
         if self.rerank is not None and (self.rerank.get("prices") or self.rerank.get("warm_start")):
             found.pop("rerank", None)
         return found
 
     def settled(self) -> Self:
-        """The same with `previous` looked up; raises `ConfigError` where it is not there."""
+        """The same with `previous` and `shown` looked up; raises `ConfigError` where they are not there."""
+        for name in ("previous", "shown"):
+            given = getattr(self, name)
+            if isinstance(given, Path):
+                if not given.is_dir():
+                    raise ConfigError(f"{name} {given}: no such run folder. Leave it out on the first day.")
+                if given.resolve() == self.out.resolve():
+                    raise ConfigError(f"{name} {given}: is this run itself. Give the run of an earlier day.")
+        previous = latest_run(self.out, self.day) if self.previous == LATEST else self.previous
         if self.previous == LATEST:
-            found = _latest(self.out, self.day)
-            log.info("previous run: %s", found or "none")
-            return self.model_copy(update={"previous": found})
-        if isinstance(self.previous, Path):
-            if not self.previous.is_dir():
-                raise ConfigError(f"previous {self.previous}: no such run folder. Leave it out on the first day.")
-            if self.previous.resolve() == self.out.resolve():
-                raise ConfigError(f"previous {self.previous}: is this run itself. Give the run of an earlier day.")
-        return self
-
-
-_CARRIED = (
-    ("monitor", "rankings", "rankings", "rankings/certificate.json"),
-    ("monitor", "history", "monitor", "monitor/monitor.json"),
-    ("encode", "text", "vectors/tfidf", "vectors/tfidf"),
-    ("train", "continue_from", "model", "model/config.json"),
-    ("rerank", "warm_start", "rankings/prices.parquet", "rankings/prices.parquet"),
-)
-"""Stage, setting, what of the previous run it is, and the file that shows that it is there."""
+            log.info("previous run: %s", previous or "none")
+        shown = self.shown
+        if shown is None and isinstance(previous, Path):
+            shown = shown_run(previous)
+            if shown != previous:
+                log.warning("%s published nothing: the lists shown are those of %s.", previous, shown or "nobody")
+        return self.model_copy(update={"previous": previous, "shown": shown})
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ def _run_stage(
     kept = [] if earlier is None else earlier.get("outputs", [])
     manifest.stages[name] = entry
     manifest.write()
-    ended: dict[str, Any] = {"error": {"type": "StageError", "message": "stopped", "exit_code": 1}}
+    ended: dict[str, Any] = {"error": {"type": STOPPED, "message": f"stage {name}: stopped.", "exit_code": 1}}
     try:
         ended = worker.run(name)
     finally:
@@ -295,7 +295,7 @@ def _run_stage(
         entry["end"] = _now()
         failed = "error" in ended
         entry["outputs"] = kept if failed else manifest.outputs(place, rows)
-        entry["state"] = "failed" if failed else "done"
+        entry["state"] = ("stopped" if ended["error"]["type"] == STOPPED else "failed") if failed else "done"
         entry |= ended  # type: ignore[typeddict-item]
         manifest.stages = {one: manifest.stages[one] for one in STAGES if one in manifest.stages}
         manifest.write()
@@ -316,28 +316,13 @@ def _clear(out: Path, places: list[str]) -> None:
 
 
 def _say_missing(pipeline: Pipeline) -> None:
-    if pipeline.previous is None:
-        return
-    for stage, setting, place, _ in _CARRIED:
-        given = pipeline.given(stage)
-        if given is None or setting in given or stage == "encode" or (stage == "rerank" and given.get("prices")):
+    for one in CARRIED:
+        given = pipeline.given(one.stage)
+        if given is None or one.setting in given or one.stage == "encode" or given.get("prices"):
             continue
-        if setting not in pipeline.carried.get(stage, {}):
-            log.warning("%s: holds no %s; %s does without.", pipeline.previous, place, stage)
-
-
-def _latest(out: Path, day: dt.date | None) -> Path | None:
-    """Of the run folders beside `out` the one of the last day before `day` whose lists were made."""
-    found: list[tuple[str, Path]] = []
-    for file in Path(os.path.abspath(out)).parent.glob(f"*/{MANIFEST_FILE}"):  # noqa: PTH100
-        try:
-            stored = json.loads(file.read_text(encoding="utf-8"))
-            its_day, made = str(stored["pipeline"]["day"]), stored["stages"]["rerank"]["state"] == "done"
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if made and (day is None or its_day < day.isoformat()) and file.parent.resolve() != out.resolve():
-            found.append((its_day, out.parent / file.parent.name))
-    return max(found)[1] if found else None
+        run = pipeline.shown if one.shown else pipeline.previous
+        if run is not None and one.setting not in pipeline.carried.get(one.stage, {}):
+            log.warning("%s: holds no %s; %s does without.", run, one.place, one.stage)
 
 
 def _filled(values: Any, day: dt.date | None) -> Any:

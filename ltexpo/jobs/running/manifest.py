@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from ltexpo.errors import OutputError
+from ltexpo.errors import FAILING, OutputError, StorageError
 from ltexpo.jobs.running.hashing import CACHE_FILE, Content, Hashes
 from ltexpo.jobs.running.versions import versions_of
 
@@ -27,7 +27,7 @@ class Entry(TypedDict):
     """What the manifest says of a stage."""
 
     state: str
-    """running (while it runs, or where it was cut), done or failed."""
+    """running (while it runs, or where it was cut), done, failed or stopped."""
     settings: dict[str, Any]
     inputs: list[Content]
     versions: dict[str, str]
@@ -89,7 +89,7 @@ class Manifest:
         if entry is None:
             return "it was not run yet"
         if entry["state"] != "done":
-            return "it was cut" if entry["state"] == "running" else "it failed"
+            return {"running": "it was cut", "stopped": "it was stopped"}.get(entry["state"], "it failed")
         if settings is not None and settings != entry["settings"]:
             return f"setting {_difference(entry['settings'], settings)}"
         noted = {content["path"]: content for content in entry["inputs"]}
@@ -147,4 +147,6 @@ def _replace(path: Path, text: str) -> None:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
+        if error.errno in FAILING:
+            raise StorageError(f"{path}: {error.strerror}.") from error
         raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error

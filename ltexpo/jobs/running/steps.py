@@ -114,7 +114,7 @@ def stages(pipeline: Pipeline, source: str) -> list[Stage]:
 
 def _from_run(name: str, pipeline: Pipeline) -> dict[str, Any]:
     """What a stage is told because another is named, because of the day, or because of yesterday's run."""
-    out, named, before = pipeline.out, pipeline.named, pipeline.previous
+    out, named = pipeline.out, pipeline.named
     told: dict[str, Any] = {}
     if pipeline.day is not None:
         told |= pipeline.of_day.get(name, {})
@@ -133,9 +133,8 @@ def _from_run(name: str, pipeline: Pipeline) -> dict[str, Any]:
         told["monitor"] = out / "monitor" / "monitor.json" if "monitor" in named else None
     if name == "publish" and "export" in named:
         told["export"] = out / "export"
-    if isinstance(before, Path):
-        held = {key: before / place for key, place in pipeline.carried.get(name, {}).items()}
-        told |= {key: str(path) if key in STEPS[name].words else path for key, path in held.items()}
+    for key, path in pipeline.carried.get(name, {}).items():
+        told[key] = path if key in STEPS[name].words else Path(path)
     if name == "rerank" and "warm_start" in told and "monitor" in named:
         told["prices" if pipeline.steer else "warm_start"] = out / "monitor" / "prices.parquet"
         if pipeline.steer:

@@ -30,6 +30,10 @@ _GRACE = 10.0
 """Seconds that a stage gets to clean up when the run is stopped."""
 
 
+STOPPED = "Stopped"
+"""Type of the error of a stage that was told to stop."""
+
+
 class StageError(LtexpoError):
     """A stage was killed, or fell over something that ltexpo does not foresee."""
 
@@ -226,13 +230,14 @@ def _run(stage: Any, tracked: Mapping[str, str] | None, telling: int, living: in
         log.debug("%s", traceback.format_exc())
         told = {"error": _told(error)}
     except (KeyboardInterrupt, SystemExit):
-        told = {"error": {"type": "StageError", "message": f"stage {stage.name}: stopped.", "exit_code": 1}}
+        told = {"error": {"type": STOPPED, "message": f"stage {stage.name}: stopped.", "exit_code": 1}}
     except BaseException as error:
-        log.info("%s", traceback.format_exc())
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        if isinstance(error, MemoryError):
-            what = "out of memory"
-        told = {"error": {"type": "StageError", "message": f"stage {stage.name}: {what}", "exit_code": 1}}
+        log.debug("%s", traceback.format_exc())
+        what, exit_code = errors.outcome(error)
+        told = {"error": {
+            "type": "StageError" if exit_code == 1 else "InputError", "message": f"stage {stage.name}: {what}",
+            "exit_code": exit_code,
+        }}
     _tell(telling, told)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -66,7 +66,7 @@ def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
 
 def _open_parts(path: Path) -> ds.Dataset:
     """The parts of the folder `path` with the columns of all of them, those of hive folders last."""
-    parts = _parts(path)
+    parts = parquet_parts(path)
     schemas = []
     for part in parts:
         with _readable(part):
@@ -140,7 +140,7 @@ def open_parquet(path: Path, *, columns: Sequence[str], dictionary: Sequence[str
     as codes. Raises `TableError` when it is not readable, or when its parts do not hold the same columns.
     """
     path = Path(path)
-    parts = _parts(path)
+    parts = parquet_parts(path)
     layout = ds.ParquetFileFormat(dictionary_columns=set(dictionary))
     hive = ds.partitioning(flavor="hive") if path.is_dir() else None
     base = str(path) if path.is_dir() else None
@@ -206,13 +206,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 def _schema(path: Path) -> pa.Schema:
     """Schema of a Parquet file, or of the first part of a folder of them."""
-    parts = _parts(path)
+    parts = parquet_parts(path)
     with _readable(path):
         return pq.read_schema(parts[0])
 
 
-def _parts(path: Path) -> list[Path]:
-    """The Parquet files at `path`, by name."""
+def parquet_parts(path: Path) -> list[Path]:
+    """The Parquet file at `path`, or those of the folder there, by name; a `TableError` where it holds none."""
     if not Path(path).is_dir():
         return [Path(path)]
     # names that begin with a dot or a line are what another writer has not finished

@@ -122,7 +122,7 @@ def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None)
 def _trained_until(run: Path) -> pd.Timestamp | None:
     """When training ended, as the maker of the lists or of their candidates noted it."""
     for path in (run / RANKINGS_FILE, run / CANDIDATES_FILE):
-        noted = read_metadata(path).get(TRAINED_UNTIL) if path.is_file() else None
+        noted = read_metadata(path).get(TRAINED_UNTIL) if path.exists() else None
         if noted:
             return as_utc(noted)
     return None

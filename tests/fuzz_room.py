@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
+from tiny_ranking import tiny_settings
 
 from ltexpo.cli import main
 from ltexpo.data import Dataset
@@ -94,6 +96,8 @@ READS = {
                "data/items.parquet"),
 }
 """Verb → the tables that are spoilt for it, a more telling one more than once."""
+SCORE = "recommend --data data --model model --k 4 --out out"
+"""A verb more, in a room that has a model: see `Room.train`."""
 
 
 @dataclass
@@ -120,6 +124,16 @@ class Room:
         ):
             ran = self.run(words)
             assert ran.code == 0, f"{verb} does not run on sound tables: {ran.err}"
+
+    def train(self) -> None:
+        """A model of the sound tables in model/."""
+        few = {"days": 1, "min_users": 4, "min_clicks": 10**6, "max_users": 12, "max_baskets": 10}
+        settings = tiny_settings(
+            tfidf={"width": 4}, k=5, pool=8, validation_users=6, rolling=tiny_settings()["rolling"] | few, graph=None,
+        )
+        write_text(yaml.safe_dump(settings), self.folder / "train.yaml")
+        ran = self.run(f"train --data data --until {SINCE} --config train.yaml --out model")
+        assert ran.code == 0, ran.err
 
     def run(self, words: str | list[str]) -> Ran:
         """The command line of `words`, in this process, in this folder."""

@@ -23,7 +23,8 @@ from tiny_ranking import tiny_settings
 
 from ltexpo.cli import main
 from ltexpo.data import Dataset
-from ltexpo.data.tables import write_frame, write_text
+from ltexpo.data.files import write_text
+from ltexpo.data.tables import write_frame
 
 N_ITEMS, N_USERS, N_DAYS, K = 8, 12, 8, 3
 SINCE, BEFORE = "2024-01-06", "2024-01-07"

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from fuzz_room import VERBS, Room
 
-from ltexpo.data.tables import read_metadata, write_batches
+from ltexpo.data.batches import write_batches
+from ltexpo.data.tables import read_metadata
 from ltexpo.jobs.running.worker import _rows
 
 TABLES = ("rankings/rankings.parquet", "rankings/control.parquet", "rankings/promotions.parquet", "candidates.parquet")

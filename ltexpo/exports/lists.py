@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ltexpo.columns import Columns
-from ltexpo.data.tables import open_parquet, read_batches
+from ltexpo.data.batches import open_parquet, read_batches
 from ltexpo.errors import ColumnError, TableError
 
 BATCH_ROWS = 2**18

@@ -6,9 +6,11 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import EVENTS_FILE, ITEMS_FILE, table_place
+from ltexpo.data.files import read_json, write_json, write_text
+from ltexpo.data.output_folder import output_folder
 from ltexpo.data.schema import EVENTS, ITEMS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json, write_text
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.errors import ConfigError, InputError, TableError
 from ltexpo.jobs.job import DataJob, trained_until
 from ltexpo.jobs.reranking import CERTIFICATE_FILE, PRICES_FILE, RANKINGS_FILE

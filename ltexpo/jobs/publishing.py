@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from pydantic import model_validator
 
 from ltexpo.config import Settings
+from ltexpo.data.files import write_text
+from ltexpo.data.parquet import parquet_parts
 from ltexpo.data.stores import Store
-from ltexpo.data.tables import parquet_parts, write_text
 from ltexpo.errors import TableError
 
 LATEST_FILE = "latest.json"

@@ -9,9 +9,10 @@ import pandas as pd
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset, describe, read_facts
+from ltexpo.data.files import read_json
 from ltexpo.data.schema import RANKINGS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_json, read_metadata
+from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_metadata
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import attention_weights

@@ -269,7 +269,7 @@ def _rows(place: Path) -> dict[str, int]:
     """Rows of each Parquet file, or folder of parts, right at `place`."""
     import pyarrow.parquet as pq
 
-    from ltexpo.data.tables import parquet_parts
+    from ltexpo.data.parquet import parquet_parts
 
     tables = sorted(place.glob("*.parquet")) if place.is_dir() else []
     return {table.name: sum(pq.read_metadata(part).num_rows for part in parquet_parts(table)) for table in tables}

@@ -262,12 +262,12 @@ def test_a_place_that_cannot_be_written(refused: int, room: Room, monkeypatch: p
 
 
 def test_memory_that_is_gone_is_said_as_that(room: Room, monkeypatch: pytest.MonkeyPatch):
-    from ltexpo import cli
+    from ltexpo.cli import ranking
 
     def no(job: object) -> None:
         raise MemoryError("Unable to allocate 1 TiB")
 
-    monkeypatch.setattr(cli, "run_rerank", no)
+    monkeypatch.setattr(ranking, "run_rerank", no)
     ran = room.run(RERANK)
     assert (ran.code, ran.err) == (1, "ltexpo: out of memory (Unable to allocate 1 TiB). Give the job more, or a "
                                       "smaller job.\n")

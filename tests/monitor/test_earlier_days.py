@@ -31,5 +31,5 @@ def test_what_it_never_writes_is_refused(column: str, values: list[object], said
 
 def test_prices_are_numbers():
     prices = pd.DataFrame({"group": ["tail"], "value": [None], "kind": ["min_share"], "price": ["0.1"]})
-    with pytest.raises(ColumnError, match="'price' holds .*expected numbers"):
+    with pytest.raises(ColumnError, match=r"'price' holds .*expected numbers"):
         check_price_columns(prices)

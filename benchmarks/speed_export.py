@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ltexpo.columns import Columns
-from ltexpo.data.tables import write_batches
+from ltexpo.data.batches import write_batches
 from ltexpo.exports import ExportSettings, export_lists
 
 CASES = (

@@ -18,23 +18,33 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
+from tiny_ranking import tiny_settings
 
 from ltexpo.cli import main
 from ltexpo.data import Dataset
-from ltexpo.data.tables import write_frame, write_text
+from ltexpo.data.files import write_text
+from ltexpo.data.tables import write_frame
 
 N_ITEMS, N_USERS, N_DAYS, K = 8, 12, 8, 3
-SINCE = "2024-01-06"
+SINCE, BEFORE = "2024-01-06", "2024-01-07"
 CODES = (0, 2, 3, 4)
 LONGEST = 2_000
 """Characters of a refusal: it is one line of a log."""
 SECONDS = 60
-"""No case may take longer."""
+"""No case may compute longer; one that waits has ten times as long, as a machine may be crowded."""
 GB = 2**30
 PERSON = "person-"
 """How the id of every user and request begins: no word of it may be printed or logged."""
 
 SIMULATE = "days: 2\nbefore_days: 1\nenvironment: fitted\nfit: {ridge: 8.0}\n"
+MONITOR = """least_users: 2
+least_days: 5
+reference_days: 7
+settled_days: 2
+window: 3
+controller: {least_requests: 2}
+"""
 COLUMN_MAP = """
 items: {path: products.csv, columns: {item_id: sku, title: name, price: price, image: picture}}
 events:
@@ -59,6 +69,9 @@ VERBS = {
     "graph": f"graph --data data --until {SINCE} --out out",
     "report": "report --run . --out out.html",
     "import": "import generic source --out out",
+    "monitor": "monitor --data data --rankings rankings --history monitor --config monitor.yaml --out out",
+    "export": "export --data data --rankings rankings --format function_score --format rank_feature --format redis "
+              "--format csv --format jsonl --format parquet --out out",
 }
 """Verb → the words that run it in the room."""
 READS = {
@@ -78,8 +91,14 @@ READS = {
     "report": ("rankings/rankings.parquet", "rankings/control.parquet", "candidates.parquet", "data/items.parquet",
                "evaluation/metrics.parquet", "rankings/prices.parquet", "evaluation/lorenz.parquet"),
     "import": ("source/products.csv", "source/log.csv"),
+    "monitor": ("data/events.parquet", "data/items.parquet", "rankings/rankings.parquet", "rankings/prices.parquet",
+                "monitor/metrics.parquet", "monitor/decisions.parquet"),
+    "export": ("rankings/rankings.parquet", "rankings/rankings.parquet", "rankings/boosts.parquet",
+               "data/items.parquet"),
 }
 """Verb → the tables that are spoilt for it, a more telling one more than once."""
+SCORE = "recommend --data data --model model --k 4 --out out"
+"""A verb more, in a room that has a model: see `Room.train`."""
 
 
 @dataclass
@@ -102,9 +121,20 @@ class Room:
             ("rerank", VERBS["rerank"].replace("--out out", "--out rankings")),
             ("evaluate", VERBS["evaluate"].replace("--out out", "--out evaluation")),
             ("simulate", VERBS["simulate"].replace("--out out", "--out experiment")),
+            ("monitor", f"monitor --data data --rankings rankings --config monitor.yaml --day {BEFORE} --out monitor"),
         ):
             ran = self.run(words)
             assert ran.code == 0, f"{verb} does not run on sound tables: {ran.err}"
+
+    def train(self) -> None:
+        """A model of the sound tables in model/."""
+        few = {"days": 1, "min_users": 4, "min_clicks": 10**6, "max_users": 12, "max_baskets": 10}
+        settings = tiny_settings(
+            tfidf={"width": 4}, k=5, pool=8, validation_users=6, rolling=tiny_settings()["rolling"] | few, graph=None,
+        )
+        write_text(yaml.safe_dump(settings), self.folder / "train.yaml")
+        ran = self.run(f"train --data data --until {SINCE} --config train.yaml --out model")
+        assert ran.code == 0, ran.err
 
     def run(self, words: str | list[str]) -> Ran:
         """The command line of `words`, in this process, in this folder."""
@@ -199,14 +229,17 @@ def _bounded() -> Iterator[None]:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, SECONDS), signal.SIGALRM: (signal.ITIMER_REAL, 10 * SECONDS)}
+    before = {number: signal.signal(number, stop) for number in timers}
+    for timer, seconds in timers.values():
+        signal.setitimer(timer, seconds)
     resource.setrlimit(resource.RLIMIT_AS, (used + 4 * GB, hard))
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, (timer, _) in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
@@ -239,6 +272,7 @@ def _tables(folder: Path) -> None:
     ])
     write_frame(candidates, folder / "candidates.parquet", metadata={"trained_until": SINCE})
     write_text(SIMULATE, folder / "simulate.yaml")
+    write_text(MONITOR, folder / "monitor.yaml")
     write_text(COLUMN_MAP, folder / "source/columns.yaml")
     products = items.rename(columns={"item_id": "sku", "title": "name", "image": "picture"})
     products.to_csv(folder / "source/products.csv", index=False)

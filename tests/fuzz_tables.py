@@ -32,8 +32,9 @@ EDGE_DAYS = (dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
 def odd_cells(values: pd.Series) -> st.SearchStrategy[Any]:
     """A cell that would not belong into the column, or hardly."""
     if pd.api.types.is_datetime64_any_dtype(values):
+        zone = None if values.dt.tz is None else "UTC"
         return st.sampled_from(ODD_TIMES).map(
-            lambda text: pd.NaT if text is None else pd.Timestamp(text, tz="UTC").as_unit("us")
+            lambda text: pd.NaT if text is None else pd.Timestamp(text, tz=zone).as_unit("us")
         )
     if pd.api.types.is_numeric_dtype(values):
         return st.sampled_from(ODD_NUMBERS)

@@ -3,6 +3,7 @@
 import pytest
 
 from ltexpo import cli
+from ltexpo.cli import making
 from ltexpo.errors import ConfigError, GuardrailError, InfeasibleError, InputError, LtexpoError, OutputError
 
 CODES = [
@@ -22,7 +23,7 @@ def test_each_refusal_ends_with_its_exit_code_and_one_line(
     def refuse(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "run_describe", refuse)
+    monkeypatch.setattr(making, "run_describe", refuse)
     with pytest.raises(SystemExit) as stop:
         cli.main(["describe", "anywhere"])
     assert stop.value.code == code

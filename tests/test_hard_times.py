@@ -18,7 +18,9 @@ import pytest
 from fuzz_room import VERBS, Room, snapshot
 
 from ltexpo.data import Dataset
-from ltexpo.data.tables import output_folder, read_frame, replacing, write_frame, write_text
+from ltexpo.data.files import replacing, write_text
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame, write_frame
 
 RERANK = VERBS["rerank"]
 
@@ -140,7 +142,8 @@ def test_scratch_of_the_living_is_left_alone_and_that_of_the_dead_removed(tmp_pa
     script = f"""
         import os
         from pathlib import Path
-        from ltexpo.data.tables import output_folder, replacing
+        from ltexpo.data.files import replacing
+        from ltexpo.data.output_folder import output_folder
         with output_folder(Path({str(tmp_path)!r}) / "out", verb="rerank") as folder:
             (folder / "half").write_text("half")
             with replacing(Path({str(tmp_path)!r}) / "out.html"):
@@ -259,12 +262,12 @@ def test_a_place_that_cannot_be_written(refused: int, room: Room, monkeypatch: p
 
 
 def test_memory_that_is_gone_is_said_as_that(room: Room, monkeypatch: pytest.MonkeyPatch):
-    from ltexpo import cli
+    from ltexpo.cli import ranking
 
     def no(job: object) -> None:
         raise MemoryError("Unable to allocate 1 TiB")
 
-    monkeypatch.setattr(cli, "run_rerank", no)
+    monkeypatch.setattr(ranking, "run_rerank", no)
     ran = room.run(RERANK)
     assert (ran.code, ran.err) == (1, "ltexpo: out of memory (Unable to allocate 1 TiB). Give the job more, or a "
                                       "smaller job.\n")

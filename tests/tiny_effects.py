@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ltexpo.data.tables import write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.tables import write_frame
 from ltexpo.simulate.stats.effect import Spread, effect
 
 N_ITEMS = 120

@@ -8,9 +8,12 @@ from typing import Any
 import pandas as pd
 
 from ltexpo.columns import Columns
+from ltexpo.data.files import read_json, write_json
 from ltexpo.data.images import ImageReport, check_images
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.parquet import last_snapshot
 from ltexpo.data.schema import EVENTS, ITEMS, USERS, Checked, check_table, read_table, require_known_ids
-from ltexpo.data.tables import last_snapshot, output_folder, read_json, write_frame, write_json
+from ltexpo.data.tables import write_frame
 from ltexpo.data.tail import TailSpec, tier_summary
 from ltexpo.errors import TableError
 

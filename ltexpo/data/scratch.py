@@ -77,3 +77,10 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """What is taken from the rights of a new file: scratch is its maker's alone, what takes its place is not."""
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from ltexpo.data.tables import replacing, write_text
+from ltexpo.data.files import replacing, write_text
 from ltexpo.errors import ConfigError, OutputError, TableError
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "oci", "file", "memory")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ltexpo.data.tables import replacing
+from ltexpo.data.files import replacing
 
 log = logging.getLogger("ltexpo")
 KEY_BYTES = 16

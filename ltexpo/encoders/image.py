@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from ltexpo.data.files import read_json, replacing, write_json
 from ltexpo.data.images import image_path, load_image
-from ltexpo.data.tables import output_folder, read_json, replacing, write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.encoders.cache import VectorCache
 from ltexpo.encoders.device import RunSettings, choose_device, chosen_precision
 from ltexpo.encoders.encoded import Encoded, State

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ltexpo.columns import Columns
-from ltexpo.data.tables import read_frame, read_json, write_frame, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.encoders.cache import map_safetensors, write_safetensors
 from ltexpo.encoders.encoded import Encoded, State
 from ltexpo.errors import TableError

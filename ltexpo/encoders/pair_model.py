@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_model
 from tokenizers import Tokenizer
 
-from ltexpo.data.tables import replacing, write_json
+from ltexpo.data.files import replacing, write_json
 from ltexpo.encoders.image import CONFIG_FILE, WEIGHTS_FILE, open_clip
 from ltexpo.encoders.pair_settings import PairModel
 from ltexpo.encoders.wordpiece import END

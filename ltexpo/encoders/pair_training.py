@@ -22,8 +22,9 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch.nn import functional
 
+from ltexpo.data.files import write_json
 from ltexpo.data.images import load_image
-from ltexpo.data.tables import output_folder, write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.encoders.augment_image import augment_images
 from ltexpo.encoders.augment_text import BackTranslate, augment_texts
 from ltexpo.encoders.catalogue import join_parts

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from ltexpo.data.tables import output_folder, read_json, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.encoders.cache import write_safetensors
 from ltexpo.encoders.device import RunSettings, choose_device, chosen_precision
 from ltexpo.encoders.encoded import State

@@ -14,7 +14,8 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 
 from ltexpo.config import Settings
-from ltexpo.data.tables import output_folder, read_json, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.encoders.cache import write_safetensors
 from ltexpo.encoders.encoded import State
 from ltexpo.encoders.encoder import Computed, Encoder

@@ -17,7 +17,8 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from ltexpo.data.tables import output_folder, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.encoders.cache import write_safetensors
 from ltexpo.encoders.contrastive import Best, hold_out, info_nce, pace, recalls
 from ltexpo.encoders.device import Precision, RunSettings, multiplies_bf16

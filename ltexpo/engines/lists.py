@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ltexpo.data.batches import batch_writer
 from ltexpo.data.ids import IdMap
-from ltexpo.data.tables import batch_writer
 from ltexpo.engines.blocks import Block
 from ltexpo.engines.passes import Blocks, Ints, Made, SparkTask, own_rows
 from ltexpo.errors import OutputError

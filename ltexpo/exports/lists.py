@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ltexpo.columns import Columns
-from ltexpo.data.tables import open_parquet, read_batches
+from ltexpo.data.batches import open_parquet, read_batches
 from ltexpo.errors import ColumnError, TableError
 
 BATCH_ROWS = 2**18
@@ -124,9 +124,10 @@ class Lists:
                     f"{self.path}: {int(twice.sum()):,} of {len(self):,} lists are of a {key} that has another list "
                     "before, and rankings do not say which is the newest. Use key: request, or rank one request a user."
                 )
-            first = ordered[int(np.argmax(twice))].as_py()
-            raise TableError(f"{self.path}: the rows of {key} '{first}' do not stand together. Run 'ltexpo rerank' "
-                             "again, or sort them by request_id and rank.")
+            again = int(order[1:][twice].min())
+            row = int(self.lengths[:again].sum())
+            raise TableError(f"{self.path} row {row}: its {key} stands further up, too, and the rows between are of "
+                             "others. Run 'ltexpo rerank' again, or sort the rows by request_id and rank.")
         return order
 
     def _as_they_stand(self) -> Iterator[ListBatch]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ltexpo.data.tables import write_json
+from ltexpo.data.files import write_json
 from ltexpo.errors import ColumnError
 from ltexpo.exports.boosts import BoostTable
 from ltexpo.exports.bulk import load_command, write_bulk

@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ltexpo.config import check_settings
+from ltexpo.data.files import read_json, write_json
 from ltexpo.data.history import History
-from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.encoders.device import RunSettings, choose_device
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, LtexpoError

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ltexpo.config import check_settings
-from ltexpo.data.tables import output_folder, read_json, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.encoders.device import RunSettings, choose_device
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ConfigError, LtexpoError, TableError

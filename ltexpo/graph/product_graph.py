@@ -13,9 +13,11 @@ from pydantic import Field
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.attributes import attribute_values
+from ltexpo.data.files import read_json, write_json
 from ltexpo.data.ids import IdMap
+from ltexpo.data.output_folder import output_folder
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import SplitError, TableError
 from ltexpo.graph.pairs import PairSettings

@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import output_folder
+from ltexpo.data.output_folder import output_folder
 from ltexpo.encoders.cache import VectorCache
 from ltexpo.encoders.catalogue import item_parts, join_parts, text_columns
 from ltexpo.encoders.encoded import Encoded, State

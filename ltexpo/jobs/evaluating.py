@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.jobs.job import DataJob, refuse_seen_test
 from ltexpo.jobs.tracked import evaluate_figures
 from ltexpo.ranking.evaluate import EvaluateSettings, Evaluation, evaluate

@@ -9,7 +9,9 @@ from pydantic import Field
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import output_folder, write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import write_frame
 from ltexpo.jobs.job import DataJob
 from ltexpo.simulate.clicks import (
     MODELS,

@@ -6,8 +6,10 @@ import pyarrow as pa
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import ITEMS_FILE, table_place
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.data.schema import ITEMS, read_table
-from ltexpo.data.tables import output_folder, read_frame, read_json, write_json
+from ltexpo.data.tables import read_frame
 from ltexpo.errors import GuardrailError, TableError
 from ltexpo.exports import (
     BOOST_FORMATS,

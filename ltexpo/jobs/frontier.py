@@ -4,7 +4,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.jobs.job import DataJob
 from ltexpo.jobs.reranking import catalogue_with_tiers
 from ltexpo.rerank import Frontier, RerankSettings, frontier

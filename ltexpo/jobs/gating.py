@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ltexpo.config import Settings
-from ltexpo.data.tables import output_folder, read_json, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.errors import GuardrailError
 
 GATE_FILE = "gate.json"

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import output_folder, read_frame
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame
 from ltexpo.encoders.encoded import Encoded, State
 from ltexpo.encoders.item_vectors import Content, write_vectors
 from ltexpo.graph import GraphSettings, ProductGraph

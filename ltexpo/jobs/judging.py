@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import output_folder, read_frame, write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.jobs.job import DataJob
 from ltexpo.simulate.ope import OpeResult, OpeSettings, context_of, evaluate_policy, read_log, read_policy
 

@@ -6,15 +6,18 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import EVENTS_FILE, ITEMS_FILE, table_place
-from ltexpo.data.schema import EVENTS, ITEMS, read_table
+from ltexpo.data.files import read_json, write_json, write_text
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.schema import EVENTS, ITEMS, RANKINGS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import output_folder, read_frame, read_json, write_frame, write_json, write_text
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.errors import ConfigError, InputError, TableError
 from ltexpo.jobs.job import DataJob, trained_until
 from ltexpo.jobs.reranking import CERTIFICATE_FILE, PRICES_FILE, RANKINGS_FILE
 from ltexpo.monitor import Events, Monitored, MonitorSettings, Published, last_day, monitor
 from ltexpo.monitor.catalogue import Catalogue
 from ltexpo.monitor.controller import check_price_columns
+from ltexpo.monitor.history import check_decisions, check_metrics
 
 METRICS_TABLE, METRICS_TEXT, MONITOR_FILE = "metrics.parquet", "metrics.prom", "monitor.json"
 DECISIONS_TABLE = "decisions.parquet"
@@ -89,7 +92,9 @@ def _day(job: MonitorJob, events: Events, metrics: pd.DataFrame | None) -> str:
 def _history(folder: Path | None) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
     if folder is None:
         return None, None
-    return read_frame(folder / METRICS_TABLE), read_frame(folder / DECISIONS_TABLE)
+    metrics, decisions = folder / METRICS_TABLE, folder / DECISIONS_TABLE
+    return (check_metrics(read_frame(metrics), where=str(metrics)),
+            check_decisions(read_frame(decisions), where=str(decisions)))
 
 
 def _published(folder: Path, job: MonitorJob) -> tuple[Published, str | None]:
@@ -107,7 +112,7 @@ def _published(folder: Path, job: MonitorJob) -> tuple[Published, str | None]:
         prices = None
     lists, until = None, None
     if (folder / RANKINGS_FILE).exists():
-        held = read_frame(folder / RANKINGS_FILE)
+        held = read_table(folder / RANKINGS_FILE, RANKINGS).frame
         lists = held[[name for name in _LISTS if name in held.columns]]
         until = trained_until(folder / RANKINGS_FILE)
     return Published(certificate, prices, lists), until

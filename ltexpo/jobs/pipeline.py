@@ -19,7 +19,7 @@ from ltexpo.config import Settings
 from ltexpo.errors import ConfigError, OutputError
 from ltexpo.jobs.running.earlier import CARRIED, latest_run, shown_run
 from ltexpo.jobs.running.lock import LOCK_FILE, locked
-from ltexpo.jobs.running.manifest import MANIFEST_FILE, RUN, Entry, Manifest
+from ltexpo.jobs.running.manifest import RUN, Entry, Manifest
 from ltexpo.jobs.running.versions import versions_of
 from ltexpo.jobs.running.worker import STOPPED, Worker, as_error
 from ltexpo.tracking import TrackingSettings, tracked_run

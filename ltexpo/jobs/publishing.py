@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from pydantic import model_validator
 
 from ltexpo.config import Settings
+from ltexpo.data.files import write_text
+from ltexpo.data.parquet import parquet_parts
 from ltexpo.data.stores import Store
-from ltexpo.data.tables import write_text
 from ltexpo.errors import TableError
 
 LATEST_FILE = "latest.json"
@@ -58,21 +59,24 @@ def run_publish(job: PublishJob) -> dict[str, Any]:
     store = Store(job.to)
     partition = f"/date={job.date}" if job.partition_by else ""
     tables: dict[str, Any] = {}
+    named: set[str] = set()
     files: dict[str, Any] = {}
     for name in job.tables:
-        file = job.rankings / f"{name}.parquet"
-        if not file.is_file():
-            raise TableError(f"{file}: no such file. Name in 'tables' what 'ltexpo rerank' wrote.")
-        digest = _digest(file)
-        path = f"{name}{partition}/part-{digest[:16]}.parquet"
-        store.put(file, path)
-        rows = pq.read_metadata(file).num_rows
-        tables[name] = {"path": path, "bytes": file.stat().st_size, "rows": rows, "sha256": digest}
+        table = job.rankings / f"{name}.parquet"
+        if not table.exists():
+            raise TableError(f"{table}: no such file. Name in 'tables' what 'ltexpo rerank' wrote.")
+        parts = [_put(store, part, f"{name}{partition}/part-", number if table.is_dir() else None)
+                 for number, part in enumerate(parquet_parts(table))]
+        if table.is_dir():
+            tables[name] = {"parts": parts, **{of: sum(part[of] for part in parts) for of in ("bytes", "rows")}}
+        else:
+            tables[name], = parts
+        named |= {part["path"] for part in parts}
     if job.export is not None:
-        parts = [file for file in sorted(job.export.rglob("*")) if file.is_file() and not file.name.startswith(".")]
-        digests = [_digest(file) for file in parts]
+        exported = [file for file in sorted(job.export.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+        digests = [_digest(file) for file in exported]
         whole = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
-        for file, digest in zip(parts, digests, strict=True):
+        for file, digest in zip(exported, digests, strict=True):
             path = f"export{partition}/{whole}/{file.relative_to(job.export).as_posix()}"
             store.put(file, path)
             files[path] = {"bytes": file.stat().st_size, "sha256": digest}
@@ -83,13 +87,21 @@ def run_publish(job: PublishJob) -> dict[str, Any]:
     newest = store.read(LATEST_FILE)
     if newest is None or job.date is None or str(json.loads(newest).get("date") or "") <= job.date.isoformat():
         store.write(text, LATEST_FILE)
-    named = {*files, *(table["path"] for table in tables.values())}
+    named |= files.keys()
     for place in (*job.tables, *(("export",) if job.export is not None else ())):
         for old in store.files(f"{place}{partition}"):
             if old not in named:
                 store.remove(old)
     write_text(text, job.out)
     return {"to": job.to, **day}
+
+
+def _put(store: Store, part: Path, path: str, number: int | None) -> dict[str, Any]:
+    """Publish a Parquet file under the name `path`, its `number` among the parts of a table and its hash."""
+    digest = _digest(part)
+    path += f"{'' if number is None else f'{number:05}-'}{digest[:16]}.parquet"
+    store.put(part, path)
+    return {"path": path, "bytes": part.stat().st_size, "rows": pq.read_metadata(part).num_rows, "sha256": digest}
 
 
 def _digest(file: Path) -> str:

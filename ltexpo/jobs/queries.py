@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ltexpo.data.tables import read_json
+from ltexpo.data.files import read_json
 from ltexpo.encoders.encoder import Encoder
 from ltexpo.encoders.item_vectors import ItemVectors
 from ltexpo.encoders.query import QueryEncoder

@@ -10,9 +10,11 @@ from pydantic import model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.data.schema import RANKINGS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, output_folder, read_frame, write_frame, write_json
+from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, read_frame, write_frame
 from ltexpo.data.tail import TailSpec
 from ltexpo.engines.rerank import engine_of
 from ltexpo.engines.settings import EngineSettings

@@ -9,9 +9,11 @@ from pydantic import field_validator, model_validator
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
 from ltexpo.data.split import as_utc
 from ltexpo.data.synthetic.truth import TRUTH_FOLDER, Truth
-from ltexpo.data.tables import BY_BLEND, BY_MODEL, output_folder, read_frame, write_frame, write_json
+from ltexpo.data.tables import BY_BLEND, BY_MODEL, read_frame, write_frame
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers

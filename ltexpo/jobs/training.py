@@ -8,7 +8,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import output_folder, read_frame, read_json, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame
 from ltexpo.encoders.catalogue import item_texts
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.encoders.query import QueryEncoder

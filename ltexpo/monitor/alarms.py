@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import betaincinv, stdtrit
 
+from ltexpo.metrics.small_groups import OTHERS
 from ltexpo.monitor.drift import Drift, drift, merge_neighbours
 from ltexpo.monitor.expected import expected_count
 from ltexpo.monitor.facts import EARLY, FUTURE, GAPS, NOT_PUBLISHED, UNKNOWN, VOLUME
-from ltexpo.monitor.privacy import OTHERS
 from ltexpo.monitor.rows import ALL, Array, Past, Row, Series, normal_days
 from ltexpo.monitor.settings import MonitorSettings
 from ltexpo.monitor.watch import watch
@@ -278,14 +278,13 @@ class Judge:
         return shared, days
 
 
-def merge_small(rows: Sequence[Row], *, least: int) -> list[Row]:
-    """Goals' rows, those shown to fewer than `least` users as one row "others": their exposure and targets together."""
-    small = [row for row in rows if row.n < least]
-    if not small:
+def hide_few(rows: Sequence[Row], *, least: int) -> list[Row]:
+    """Goals' rows, those shown to fewer than `least` users as one row "others": how many, and whether one is an alarm.
+
+    Their exposure stays unsaid: whether they have `least` users together is not known, as users may share goals.
+    """
+    few = [row for row in rows if row.n < least]
+    if not few:
         return list(rows)
-    value, target = (float(np.nansum([getattr(row, name) for row in small])) for name in ("value", "target"))
-    merged = Row(
-        small[0].day, small[0].metric, OTHERS, value, target=target, alarm=any(row.alarm for row in small),
-        n=float(len(small)),
-    )
+    merged = Row(few[0].day, few[0].metric, OTHERS, alarm=any(row.alarm for row in few), n=float(len(few)))
     return [*(row for row in rows if row.n >= least), merged]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ltexpo.data.schema import wrong_type
 from ltexpo.errors import ColumnError
 from ltexpo.monitor.published import GOAL_KEY, goal_words
 from ltexpo.monitor.settings import ControllerSettings
@@ -137,10 +138,12 @@ def goal_keys(goals: pd.DataFrame) -> list[tuple[str, str, str, int]]:
 
 
 def check_price_columns(prices: pd.DataFrame) -> None:
-    """Raise `ColumnError` on a table that is not one of prices."""
+    """Raise `ColumnError` on a table that is not one of prices, or whose prices are no numbers."""
     missing = [column for column in (*GOAL_KEY, "price") if column not in prices.columns]
     if missing:
         raise ColumnError(f"prices lacks '{missing[0]}'; found {', '.join(map(str, prices.columns))}.")
+    if len(prices) and not pd.api.types.is_numeric_dtype(prices["price"]):
+        raise wrong_type(prices["price"], "price", "numbers", where="prices")
 
 
 def _served(

@@ -10,7 +10,6 @@ from scipy.special import chdtri, fdtri
 
 Array = npt.NDArray[np.float64]
 
-OTHERS = "others"
 _LEAST = 5.0
 """Cells in which fewer are expected are put together, as for every χ²."""
 _SHARE = 0.05

@@ -10,8 +10,8 @@ import pandas as pd
 from ltexpo.columns import Columns, EventKind
 from ltexpo.data.schema import EVENTS
 from ltexpo.metrics.intervals import ratio_estimate
+from ltexpo.metrics.small_groups import OTHERS, merge_small
 from ltexpo.monitor.catalogue import Catalogue
-from ltexpo.monitor.privacy import named_groups
 from ltexpo.monitor.rows import ALL, Row
 from ltexpo.monitor.shown import Shown, shown_lists
 
@@ -101,7 +101,7 @@ def _demand(
         own: pd.Series[Any] = pd.Series(cells.to_numpy(object)[codes[wanted]])
         if own.empty:
             continue
-        named = named_groups(own, users, least=least_users)
+        named, _ = merge_small(own, users=users, least=least_users, name=OTHERS)
         plain |= {f"{column}={cell}": float(count) for cell, count in own.value_counts().items()}
         rows += [
             Row(day, DEMAND, f"{column}={cell}", float(share), n=len(own))

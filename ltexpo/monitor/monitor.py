@@ -12,7 +12,7 @@ from ltexpo.errors import ConfigError, TableError
 from ltexpo.metrics.calibration import expected_calibration_error
 from ltexpo.metrics.intervals import ratio_estimate
 from ltexpo.monitor.achieved import achieved
-from ltexpo.monitor.alarms import Alarm, Change, Judge, merge_small
+from ltexpo.monitor.alarms import Alarm, Change, Judge, hide_few
 from ltexpo.monitor.catalogue import CATALOGUE, EMPTY, MISSING_PICTURES, Catalogue
 from ltexpo.monitor.controller import DECISION_COLUMNS, Breach, decide, empty_decisions, goal_keys
 from ltexpo.monitor.drift import score_cells
@@ -315,8 +315,9 @@ def _goals(
     relative = (reached["achieved"] / reached["target"] - 1).to_numpy(np.float64)
     missed = np.minimum(relative * reached["sign"].to_numpy(np.float64), 0.0)
     if shown.n_users >= settings.least_users:
-        found.add(merge_small(rows, least=settings.least_users), alarms)
-        known = np.isfinite(missed)
+        found.add(hide_few(rows, least=settings.least_users), alarms)
+        users = reached["users"].to_numpy()
+        known = np.isfinite(missed) & ((users == 0) | (users >= settings.least_users))
         if known.any():
             off = float(np.sqrt(np.square(missed[known]).mean()))
             found.rows.append(Row(judge.day, "exposure deviation", ALL, off, n=int(known.sum())))

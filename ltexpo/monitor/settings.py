@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.tail import TailSpec
+from ltexpo.metrics.small_groups import LEAST_USERS
 
 Rate = Literal["clicks per request", "carts per request", "purchases per request"]
 
@@ -83,8 +84,9 @@ class MonitorSettings(Settings):
     """Items count as new for so many days after created_at."""
     pictures: bool = True
     """Look whether every item's picture is there."""
-    least_users: int = Field(20, ge=1)
-    """Groups of fewer users are merged into "others", here and in everything that is written."""
+    least_users: int = Field(LEAST_USERS, ge=1)
+    """Groups of fewer users are merged into "others" in everything that is written; so are goals, whose exposure then
+    stays untold."""
     controller: ControllerSettings = ControllerSettings()
     """How tomorrow's prices follow."""
 

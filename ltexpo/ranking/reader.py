@@ -15,9 +15,9 @@ from safetensors.numpy import load_file, save_file
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
+from ltexpo.data.files import read_json, write_json
 from ltexpo.data.history import EVENT_WEIGHTS, History
 from ltexpo.data.ids import IdMap
-from ltexpo.data.tables import read_json, write_json
 from ltexpo.encoders.item_vectors import Content
 from ltexpo.errors import ColumnError, ConfigError, SplitError
 from ltexpo.fusion.settings import FusionSettings, TrainingSettings

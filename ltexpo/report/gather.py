@@ -9,9 +9,10 @@ import pandas as pd
 
 from ltexpo.columns import Columns, Tier
 from ltexpo.data.dataset import Dataset, describe, read_facts
+from ltexpo.data.files import read_json
 from ltexpo.data.schema import RANKINGS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_json, read_metadata
+from ltexpo.data.tables import TRAINED_UNTIL, read_frame, read_metadata
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.metrics.attention import attention_weights
@@ -122,7 +123,7 @@ def gather(run: Path, *, data: Path | None = None, tail: TailSpec | None = None)
 def _trained_until(run: Path) -> pd.Timestamp | None:
     """When training ended, as the maker of the lists or of their candidates noted it."""
     for path in (run / RANKINGS_FILE, run / CANDIDATES_FILE):
-        noted = read_metadata(path).get(TRAINED_UNTIL) if path.is_file() else None
+        noted = read_metadata(path).get(TRAINED_UNTIL) if path.exists() else None
         if noted:
             return as_utc(noted)
     return None

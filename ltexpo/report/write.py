@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ltexpo.data.tables import write_text
+from ltexpo.data.files import write_text
 from ltexpo.errors import OutputError
 from ltexpo.report.gather import gather
 from ltexpo.report.page import PAGE_MARK, make_page

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ltexpo.columns import Columns
+from ltexpo.data.batches import write_batches
 from ltexpo.data.ids import IdMap
-from ltexpo.data.tables import write_batches
 from ltexpo.rerank.encode import Encoded
 from ltexpo.rerank.passes import Slots
 from ltexpo.rerank.rows import count_promoted, fill_lists, fill_promotions

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from ltexpo.columns import Columns
+from ltexpo.data.batches import open_parquet, read_batches
 from ltexpo.data.schema import CANDIDATES, Contract, check_column, check_names, column_error, wrong_type
-from ltexpo.data.tables import open_parquet, read_batches
 from ltexpo.errors import ColumnError, ConfigError, TableError
 
 Candidates: TypeAlias = pd.DataFrame | pa.Table | ds.Dataset | Path | str

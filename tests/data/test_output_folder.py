@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ltexpo.data import tables
-from ltexpo.data.tables import output_folder
+from ltexpo.data import output_folder as module
+from ltexpo.data.output_folder import output_folder
 
 
 def write(out: Path, word: str) -> None:
@@ -18,7 +18,7 @@ def write(out: Path, word: str) -> None:
 def test_a_reader_always_finds_a_folder(tmp_path: Path):
     out = tmp_path / "out"
     write(out, "first")
-    if not tables._exchange(out, out):
+    if not module._exchange(out, out):
         pytest.skip("this file system cannot exchange two folders in one step")
     stopped, missing, reads = threading.Event(), [], 0
 
@@ -43,7 +43,7 @@ def test_a_reader_always_finds_a_folder(tmp_path: Path):
 
 
 def test_without_an_exchange_the_folder_is_replaced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tables, "_exchange", lambda *_: False)
+    monkeypatch.setattr(module, "_exchange", lambda *_: False)
     for word in ("first", "second"):
         write(tmp_path / "out", word)
     assert (tmp_path / "out" / "one").read_text() == "second"

@@ -8,7 +8,8 @@ import pytest
 
 from ltexpo.data import Dataset
 from ltexpo.data.importers import import_source
-from ltexpo.data.tables import last_snapshot, parquet_columns, read_frame
+from ltexpo.data.parquet import last_snapshot
+from ltexpo.data.tables import parquet_columns, read_frame
 from ltexpo.errors import ColumnError, TableError
 
 ITEMS = pd.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"]})

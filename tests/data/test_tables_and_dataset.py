@@ -11,7 +11,9 @@ from PIL import Image
 
 from ltexpo.data import Dataset, IdMap
 from ltexpo.data.dataset import read_facts
-from ltexpo.data.tables import output_folder, read_frame, read_metadata, write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import read_frame, read_metadata, write_frame
 from ltexpo.errors import OutputError, TableError
 
 

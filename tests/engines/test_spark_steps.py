@@ -14,8 +14,9 @@ from tiny_ranking import tiny_settings
 
 from ltexpo.config import check_settings
 from ltexpo.data import Dataset
+from ltexpo.data.files import read_json
 from ltexpo.data.synthetic import make_shop
-from ltexpo.data.tables import read_frame, read_json, read_metadata
+from ltexpo.data.tables import read_frame, read_metadata
 from ltexpo.encoders import ItemVectors
 from ltexpo.errors import ConfigError
 from ltexpo.jobs.encoding import EncodeJob, run_encode

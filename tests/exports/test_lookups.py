@@ -175,7 +175,7 @@ def spoilt(**columns: list[object]) -> pd.DataFrame:
     (spoilt(rank=[2, 1, 1]), "list 1 has rank 1 after 2"),
     (spoilt(rank=[0, 1, 1]), "list 1 has rank 0 after 0"),
     (spoilt(item_id=["e", "gone", "e"]), "row 1: item_id 'gone' is not in the catalogue"),
-    (spoilt(request_id=["r1", "r2", "r1"]), "rows of request_id 'r1' do not stand together"),
+    (spoilt(request_id=["r1", "r2", "r1"]), "row 2: its request_id stands further up, too"),
     (spoilt().drop(columns="rank"), "lacks 'rank'"),
     (spoilt().iloc[:0], "holds no list"),
     (spoilt(request_id=["r1", None, "r2"]), "request_id has 1 gaps"),

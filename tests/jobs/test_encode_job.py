@@ -11,7 +11,8 @@ from tiny_models import AWKWARD, BROKEN, save_bert, save_clip
 
 from ltexpo.cli import main
 from ltexpo.data import Dataset
-from ltexpo.data.tables import read_frame, read_json
+from ltexpo.data.files import read_json
+from ltexpo.data.tables import read_frame
 from ltexpo.encoders import ImageEncoder, ItemVectors, TfidfEncoder
 from ltexpo.jobs.encoding import EncodeJob, run_encode
 

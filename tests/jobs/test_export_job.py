@@ -9,7 +9,8 @@ import pytest
 
 from ltexpo.cli import main
 from ltexpo.data import Dataset
-from ltexpo.data.tables import read_frame, read_json, write_frame, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.errors import GuardrailError
 from ltexpo.jobs.exporting import ExportJob, run_export
 from ltexpo.jobs.reranking import RerankJob, run_rerank

@@ -7,7 +7,8 @@ import pytest
 from ltexpo.cli import main
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import read_frame, read_json, write_frame
+from ltexpo.data.files import read_json
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.jobs.monitoring import MonitorJob, run_monitor
 from ltexpo.jobs.reranking import RerankJob, run_rerank

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from ltexpo.data.tables import read_frame, read_json, read_metadata
+from ltexpo.data.files import read_json
+from ltexpo.data.tables import read_frame, read_metadata
 from ltexpo.errors import ConfigError, OutputError
 from ltexpo.jobs.demo import DemoJob, run_demo
 from ltexpo.jobs.pipeline import Pipeline, run_pipeline

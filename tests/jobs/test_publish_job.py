@@ -52,6 +52,20 @@ def test_a_reader_finds_the_last_day_and_all_days(rankings: Path, tmp_path: Path
         }
 
 
+def test_a_table_in_parts_is_published_part_by_part(rankings: Path, tmp_path: Path):
+    first = publish(rankings, str(tmp_path / "to"))
+    whole = read_frame(rankings / "rankings.parquet")
+    (rankings / "rankings.parquet").unlink()
+    for part in (0, 1):
+        write_frame(whole[part:part + 1], rankings / "rankings.parquet" / f"part-{part:05}.parquet")
+    (rankings / "rankings.parquet" / "_SUCCESS").touch()
+    told = publish(rankings, str(tmp_path / "to"))["tables"]["rankings"]
+    assert told["rows"] == 2 and [part["rows"] for part in told["parts"]] == [1, 1]
+    assert sum(part["bytes"] for part in told["parts"]) == told["bytes"]
+    assert read_frame(tmp_path / "to" / "rankings").drop(columns="date").equals(whole)
+    assert not (tmp_path / "to" / first["tables"]["rankings"]["path"]).exists()
+
+
 def test_exports_lie_beside_and_are_named(rankings: Path, tmp_path: Path):
     (tmp_path / "export" / "es").mkdir(parents=True)
     (tmp_path / "export" / "es" / "boosts.ndjson").write_text("{}\n")

@@ -15,8 +15,9 @@ from tiny_ranking import tiny_settings
 from ltexpo.cli import main
 from ltexpo.columns import Columns
 from ltexpo.data import Dataset
+from ltexpo.data.files import read_json
 from ltexpo.data.schema import CANDIDATES, check_table
-from ltexpo.data.tables import read_frame, read_json, write_frame
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.encoders.encoded import Encoded
 from ltexpo.encoders.item_vectors import write_vectors
 

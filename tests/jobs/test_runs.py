@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from made_run import made_pipeline, make_source
 
-from ltexpo.data.tables import read_frame, read_json
+from ltexpo.data.files import read_json
+from ltexpo.data.tables import read_frame
 from ltexpo.errors import ConfigError, GuardrailError
 from ltexpo.jobs.command import pipeline_command
 from ltexpo.jobs.gating import GateJob, run_gate

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from ltexpo.config import read_settings
+from ltexpo.data.files import read_json
 from ltexpo.data.synthetic.shop import make_shop
-from ltexpo.data.tables import read_frame, read_json
+from ltexpo.data.tables import read_frame
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.jobs.recommending import RecommendJob, run_recommend
 from ltexpo.jobs.reranking import RerankJob, run_rerank

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tiny_ranking import tiny_settings
 
+from ltexpo.data.files import read_json
 from ltexpo.data.synthetic import make_shop
-from ltexpo.data.tables import read_json
 from ltexpo.jobs.pipeline import Pipeline, run_pipeline
 from ltexpo.jobs.reranking import RerankJob, run_rerank
 from ltexpo.jobs.training import TrainJob, run_train

@@ -16,9 +16,10 @@ from tiny_ranking import tiny_settings, vectors_of
 from ltexpo.cli import main
 from ltexpo.columns import Columns
 from ltexpo.config import check_settings, documented_yaml
+from ltexpo.data.files import read_json
 from ltexpo.data.schema import CANDIDATES, check_table
 from ltexpo.data.synthetic import Shop, make_shop
-from ltexpo.data.tables import read_frame, read_json, read_metadata, write_frame
+from ltexpo.data.tables import read_frame, read_metadata, write_frame
 from ltexpo.encoders.encoded import Encoded, State
 from ltexpo.encoders.item_vectors import write_vectors
 from ltexpo.jobs.pipeline import Pipeline, run_pipeline

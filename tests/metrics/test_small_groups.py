@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ltexpo.errors import ConfigError
 from ltexpo.metrics import merge_small
+from ltexpo.metrics.small_groups import OTHERS
 
 
 def groups(**sizes: int) -> pd.Series:
@@ -48,3 +49,35 @@ def test_no_group_is_small_unless_it_is_everybody(users: list[tuple[str, int]], 
     assert len(sizes) == 1 or sizes.min() >= least
     held = {name for names in told.values() for name in names}
     assert (merged == who)[~who.isin(held)].all()
+
+
+def test_users_of_several_groups_by_hand():
+    rows = pd.Series(["a"] * 5 + ["b"] * 3 + ["c"] * 1)
+    users = pd.Series([1, 2, 3, 4, 5, 1, 2, 3, 9])
+    # c is too small by itself, and b goes with it, as c alone would still be known from the rest
+    merged, told = merge_small(rows, users=users, least=3, name=OTHERS)
+    assert merged.tolist() == ["a"] * 5 + [OTHERS] * 4 and told == {OTHERS: ("b", "c")}
+    assert merge_small(rows, users=users, least=1, name=OTHERS)[0].tolist() == rows.tolist()
+    # three rows of one user are one user
+    one = merge_small(pd.Series(["a"] * 3), users=pd.Series([1, 1, 1]), least=2, name=OTHERS)[0]
+    assert one.tolist() == [OTHERS] * 3
+
+
+def test_gaps_stay():
+    merged, _ = merge_small(pd.Series(["a", None, "b"], dtype=object), least=2)
+    assert merged.tolist() == ["a + b", None, "a + b"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30)), min_size=1, max_size=120), st.integers(1, 12)
+)
+def test_every_named_group_of_rows_is_large_enough(rows: list[tuple[str, int]], least: int):
+    of, users = pd.Series([group for group, _ in rows]), pd.Series([user for _, user in rows])
+    named, _ = merge_small(of, users=users, least=least, name=OTHERS)
+    sizes = users.groupby(named.to_numpy()).nunique()
+    if users.nunique() >= least:
+        assert (sizes >= least).all()
+    else:
+        assert set(named) == {OTHERS}
+    kept = named != OTHERS
+    assert (named[kept] == of[kept]).all()

@@ -221,8 +221,11 @@ def test_few_users_are_not_told_apart():
     prices = pd.concat([told.prices, told.prices.assign(group="category", value="rare", price=0.0)])
     told = Published(told.certificate, prices, told.rankings)
     result = monitor(rare, Events(today), few, day=day_name(DAYS), published=told)
-    shown = result.today[result.today["metric"] == "exposure"]["group"].tolist()
-    assert shown == ["tail min_share", "others"]
+    shown = result.today[result.today["metric"] == "exposure"].set_index("group")
+    assert shown.index.tolist() == ["tail min_share", "others"]
+    # one goal under another name would be told all the same
+    assert np.isnan(shown.loc["others", ["value", "low", "high", "target"]].astype(float)).all()
+    assert shown.loc["others", "n"] == 1
     assert not any("rare" in group for group in result.today.loc[result.today["metric"] == "demand", "group"])
     told_of = [line for line in result.to_prometheus().splitlines() if "rare" in line]
     assert all(line.startswith(("ltexpo_catalogue", "ltexpo_price")) for line in told_of)  # nothing that users did

@@ -11,7 +11,8 @@ from tiny_effects import write_experiment
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
-from ltexpo.data.tables import write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.tables import write_frame
 from ltexpo.data.tail import TailSpec
 from ltexpo.rerank import Goal, RerankSettings, frontier, rerank
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from tiny_effects import effects_table, write_experiment
 
-from ltexpo.data.tables import read_frame, read_json, write_frame, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.errors import TableError
 from ltexpo.report import write_report
 from ltexpo.report.arms_figure import arms_figure

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from test_report_page import Page, page_of
 
-from ltexpo.data.tables import write_frame, write_json
+from ltexpo.data.files import write_json
+from ltexpo.data.tables import write_frame
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.report.gather import gather
 from ltexpo.report.monitor_section import monitor_section

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from ltexpo.columns import Columns
-from ltexpo.data.tables import read_frame, read_json, write_frame, write_json
+from ltexpo.data.files import read_json, write_json
+from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.errors import ColumnError, TableError
 from ltexpo.report import ReportSettings, write_report
 from ltexpo.report.words import number

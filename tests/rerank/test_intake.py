@@ -13,8 +13,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from ltexpo.data.batches import write_batches
 from ltexpo.data.schema import CANDIDATES, check_table
-from ltexpo.data.tables import write_batches
 from ltexpo.errors import ColumnError, InputError, LtexpoError, OutputError, TableError
 from ltexpo.rerank import ExposureReranker, Goal, GuardrailSettings, Reranked, RerankSettings, rerank
 from ltexpo.rerank import lists as lists_module

@@ -9,8 +9,10 @@ import pandas as pd
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import DATASET_FILE, Dataset
+from ltexpo.data.files import read_json, write_json
 from ltexpo.data.images import image_path
-from ltexpo.data.tables import output_folder, read_json, write_frame, write_json
+from ltexpo.data.output_folder import output_folder
+from ltexpo.data.tables import write_frame
 from ltexpo.errors import ImportFormatError, TableError
 
 IMAGES_FOLDER = "images"

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
 
-from ltexpo.data.tables import first_line, read_frame
+from ltexpo.data.parquet import first_line
+from ltexpo.data.tables import read_frame
 from ltexpo.errors import ColumnError, ImportFormatError, TableError
 
 

@@ -28,8 +28,9 @@ from ltexpo.config import Settings, read_settings
 from ltexpo.data.importers.base import Imported
 from ltexpo.data.importers.convert import as_ids, as_numbers, as_times
 from ltexpo.data.importers.files import column_names, json_lines, read_columns
+from ltexpo.data.parquet import last_snapshot
 from ltexpo.data.schema import EVENTS, ITEMS, USERS, Contract
-from ltexpo.data.tables import last_snapshot, parquet_columns, read_frame
+from ltexpo.data.tables import parquet_columns, read_frame
 from ltexpo.errors import ColumnError, ConfigError, TableError
 
 DEFAULT_MAP = "columns.yaml"

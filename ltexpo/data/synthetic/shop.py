@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 
 from ltexpo.columns import Columns
 from ltexpo.data.dataset import Dataset
+from ltexpo.data.output_folder import output_folder
 from ltexpo.data.synthetic.catalogue import make_attributes, make_items
 from ltexpo.data.synthetic.days import Popularity, events_frame, simulate_days
 from ltexpo.data.synthetic.graph import product_graph
@@ -23,7 +24,7 @@ from ltexpo.data.synthetic.policy import LoggingPolicy
 from ltexpo.data.synthetic.tastes import Audience, make_audience
 from ltexpo.data.synthetic.truth import TRUTH_FOLDER, Truth
 from ltexpo.data.synthetic.vocabulary import KINDS
-from ltexpo.data.tables import output_folder, write_frame
+from ltexpo.data.tables import write_frame
 from ltexpo.errors import ConfigError, TableError
 from ltexpo.metrics.attention import NAMES, Attention, attention_weights
 

@@ -271,11 +271,13 @@ def _in_words(result: object) -> str:
 
 
 def _rows(place: Path) -> dict[str, int]:
-    """Rows of each Parquet file right at `place`."""
+    """Rows of each Parquet file, or folder of parts, right at `place`."""
     import pyarrow.parquet as pq
 
-    files = sorted(place.glob("*.parquet")) if place.is_dir() else []
-    return {file.name: pq.read_metadata(file).num_rows for file in files}
+    from ltexpo.data.parquet import parquet_parts
+
+    tables = sorted(place.glob("*.parquet")) if place.is_dir() else []
+    return {table.name: sum(pq.read_metadata(part).num_rows for part in parquet_parts(table)) for table in tables}
 
 
 class _Telling(logging.Handler):

@@ -10,9 +10,10 @@ from made_slates import Slates
 
 from ltexpo.cli import main
 from ltexpo.data import Dataset
+from ltexpo.data.files import read_json
 from ltexpo.data.importers.open_bandit import import_open_bandit
 from ltexpo.data.synthetic.shop import make_shop
-from ltexpo.data.tables import read_json, write_frame
+from ltexpo.data.tables import write_frame
 from ltexpo.errors import ConfigError
 from ltexpo.metrics.intervals import mean_estimate
 from ltexpo.simulate.ope import OpeSettings, evaluate_policy, policy_of_log, read_log, read_policy

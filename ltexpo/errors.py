@@ -3,6 +3,7 @@
 import errno
 import os
 import reprlib
+import signal
 
 import numpy as np
 
@@ -86,12 +87,25 @@ class GuardrailError(LtexpoError):
     exit_code = 4
 
 
+class Terminated(SystemExit):
+    """A scheduler asked the job to stop: it leaves as for an error, so that scratch folders and workers go too."""
+
+    CODE = 128 + signal.SIGTERM
+
+
+def terminate(number: int, frame: object) -> None:
+    """Handler of SIGTERM."""
+    raise Terminated(Terminated.CODE)
+
+
 def outcome(error: BaseException) -> tuple[str, int]:
     """What to say of an `error` that ends a job, and the exit code: also of what no code of ours foresees."""
     if isinstance(error, LtexpoError):
         return str(error), error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "stopped.", 130
+    if isinstance(error, Terminated):
+        return "stopped.", Terminated.CODE
     if isinstance(error, MemoryError):
         return f"out of memory ({error}). Give the job more, or a smaller job." if str(error) else "out of memory.", 1
     if isinstance(error, OSError) and error.errno in FAILING:

@@ -121,8 +121,9 @@ def test_a_job_that_is_stopped_while_it_writes(
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
-    process.communicate(timeout=60)
+    said = process.communicate(timeout=60)[1]
     assert process.returncode == code
+    assert not cleaned or said.strip().splitlines()[-1] == "ltexpo: stopped."
     if cleaned:
         assert snapshot(room.folder) == old
     seen = {name: held for name, held in snapshot(room.folder).items() if not name.startswith(".")}

@@ -13,13 +13,14 @@ from rich.logging import RichHandler
 
 from ltexpo.cli.commands import app
 from ltexpo.cli.saying import refuse
-from ltexpo.errors import outcome
+from ltexpo.errors import Terminated, outcome, terminate
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; unless all is done (0), with one line on stderr.
 
-    2 bad input, 3 goals that cannot be met, 4 a guardrail breached and nothing published, 1 the rest.
+    2 bad input, 3 goals that cannot be met, 4 a guardrail breached and nothing published, 130 or 143 stopped by Ctrl-C
+    or SIGTERM, 1 the rest.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in words or "--verbose" in words
@@ -27,9 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not log.handlers:
         log.addHandler(RichHandler(console=_stderr(), show_path=False, show_level=False, markup=False))
     log.setLevel(logging.INFO if verbose else logging.WARNING)
-    # A scheduler stops jobs with SIGTERM: leave as for an error, so that scratch folders and workers go too.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, terminate)
     try:
         code = app(args=words, standalone_mode=False)
     except typer.Abort:
@@ -37,15 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.TyperException as error:
         # A usage error words itself best through the method that adds the option's name and near misses.
         code = refuse(str(getattr(error, "format_message", error.__str__)()), 2)
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, Terminated) as error:
         if verbose:
             traceback.print_exc()
         code = refuse(*outcome(error))
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 def _stderr() -> Any:

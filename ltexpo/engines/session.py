@@ -7,7 +7,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,10 +66,25 @@ def spark_session(settings: EngineSettings, *, memory: float | None = None) -> I
             yield session
         except (PySparkException, Py4JError, ConnectionError) as error:
             log.debug("Spark failed", exc_info=True)
+            if started is not None and not _answers(started):
+                raise LtexpoError(
+                    "engine: spark: Java ended, most often for want of memory. Give it more (memory_limit, or Spark's "
+                    "own settings), or more partitions."
+                ) from error
             raise LtexpoError(f"engine: spark: {_reason(str(error))}") from error
         finally:
             if running is None and started is not None:
-                started.stop()
+                # a Java that fell over cannot be stopped, and that is not what went wrong
+                with suppress(PySparkException, Py4JError, ConnectionError):
+                    started.stop()
+
+
+def _answers(session: "SparkSession") -> bool:
+    """Whether Java is still there."""
+    try:
+        return bool(session.version)
+    except Exception:  # whatever a broken connection throws
+        return False
 
 
 def cores(session: "SparkSession") -> int:

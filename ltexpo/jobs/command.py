@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ltexpo.config import documented_yaml, read_settings
-from ltexpo.errors import outcome
+from ltexpo.errors import GuardrailError, Terminated, outcome, terminate
 from ltexpo.jobs.pipeline import STAGES, Pipeline, run_pipeline
 
 
 def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline YAML that the words name, or `default`; returns 0 done, 2 bad input, 3 goals cannot be met,
-    4 a guardrail is breached and nothing was published, 1 the rest.
+    4 a guardrail is breached and nothing was published, 130 or 143 stopped by Ctrl-C or SIGTERM, 1 the rest.
     """
     options = _parser(default, about).parse_args(arguments)
     if options.settings is not None:
@@ -29,9 +29,8 @@ def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None 
     log = logging.getLogger("ltexpo")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
-    # A scheduler stops jobs with SIGTERM: leave as for an error, so that the stage cleans up.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, terminate)
     name = Path(sys.argv[0]).stem or "run"
     given: dict[str, Any] = {key: getattr(options, key) for key in ("out", "seed", "day", "data", "previous")}
     try:
@@ -39,25 +38,26 @@ def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None 
         if options.path is not None:
             imported = {**(pipeline.import_ or {}), "path": options.path}
             pipeline = pipeline.model_copy(update={"import_": imported})
-        run = run_pipeline(pipeline, source=str(options.pipeline), force=_forced(options.force))
-    except KeyboardInterrupt:
+        run = run_pipeline(pipeline, source=str(options.pipeline), force=_forced(options.force), tell=_tell)
+    except (KeyboardInterrupt, Terminated) as stop:
         print(f"{name}: stopped; run again to go on from there.", file=sys.stderr)
-        return 130
+        return Terminated.CODE if isinstance(stop, Terminated) else 130
     except Exception as error:
         if options.verbose:
             traceback.print_exc()
         message, code = outcome(error)
+        if isinstance(error, GuardrailError) and (page := pipeline.out / "report.html").exists():
+            message += f" See {page}."
         print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
         return code
-    for stage in run.done:
-        print(f"\n{stage}\n{run.entries[stage].get('summary', '')}")
     print(f"\n{run}")
     return 0
 
 
 def _parser(default: Path, about: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("pipeline", type=Path, nargs="?", default=default, help=f"YAML of the run; {default.name}")
+    parser.add_argument("pipeline", type=Path, nargs="?", default=default,
+                        help=f"YAML of the run; by default {default.name}")
     parser.add_argument("--out", type=Path, help="run folder")
     parser.add_argument("--path", help="where the source's files lie, for the import stage; or an address (s3://…)")
     parser.add_argument("--data", type=Path, help="dataset folder, where nothing is imported")
@@ -76,5 +76,5 @@ def _forced(named: list[str] | None) -> bool | list[str]:
     return False if named is None else named or True
 
 
-def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
+def _tell(stage: str, summary: str) -> None:
+    print(f"\n{stage}\n{summary}", flush=True)

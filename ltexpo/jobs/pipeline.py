@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import logging
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ LATEST = "latest"
 INPUTS_FOLDER = "inputs"
 """Where copies of inputs from object stores lie in the run folder."""
 StepSettings = dict[str, Any] | None
+Tell = Callable[[str, str], None]
 
 
 class Pipeline(Settings):
@@ -201,14 +202,15 @@ class Run:
 
 
 def run_pipeline(
-    pipeline: Pipeline, *, source: str = "pipeline", force: bool | Collection[str] = False
+    pipeline: Pipeline, *, source: str = "pipeline", force: bool | Collection[str] = False, tell: Tell | None = None,
 ) -> Run:
     """Check every stage's settings, then run those that have something to do, each in a process of its own.
 
     A stage whose inputs' contents, settings and versions are those of the manifest, and whose outputs still lie there,
     is skipped; `force` names stages that run all the same (true: every one). After a kill, the next call goes on at
-    the stage that was cut. Raises what the stage raised, `LockedError` when another run works in the folder, and
-    `StageError` when a stage's process was killed or fell over.
+    the stage that was cut. `tell` is given each stage that ran, with its summary, as soon as it is done. Raises what
+    the stage raised, `LockedError` when another run works in the folder, and `StageError` when a stage's process was
+    killed or fell over.
     """
     pipeline = pipeline.settled()
     forced = pipeline.named if force is True else tuple(force or ())
@@ -224,7 +226,7 @@ def run_pipeline(
     with ExitStack() as stack:
         held = stack.enter_context(locked(out))
         try:
-            return _run(pipeline, source, forced, held, stack)
+            return _run(pipeline, source, forced, held, stack, tell)
         finally:
             if absent and [file.name for file in out.iterdir()] == [LOCK_FILE]:  # refused before it began
                 (out / LOCK_FILE).unlink()
@@ -233,7 +235,9 @@ def run_pipeline(
                         folder.rmdir()
 
 
-def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, stack: ExitStack) -> Run:
+def _run(
+    pipeline: Pipeline, source: str, forced: Collection[str], held: int, stack: ExitStack, tell: Tell | None
+) -> Run:
     out = pipeline.out
     manifest = Manifest(out)
     asked: dict[str, Any] = json.loads(pipeline.model_dump_json(by_alias=True, exclude_unset=True))
@@ -268,6 +272,8 @@ def _run(pipeline: Pipeline, source: str, forced: Collection[str], held: int, st
         log.info("%s: runs: %s", name, why)
         done[name] = why
         _run_stage(worker, manifest, stage, settings, inputs)
+        if tell is not None:
+            tell(name, manifest.stages[name].get("summary", ""))
     manifest.write()
     return Run(out, done, tuple(skipped), {name: manifest.stages[name] for name in pipeline.named})
 

@@ -14,6 +14,7 @@ the files that it names; one that finds a file gone reads latest.json again.
 import datetime as dt
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -25,6 +26,8 @@ from ltexpo.data.files import write_text
 from ltexpo.data.parquet import parquet_parts
 from ltexpo.data.stores import Store
 from ltexpo.errors import TableError
+
+log = logging.getLogger("ltexpo")
 
 LATEST_FILE = "latest.json"
 
@@ -84,9 +87,11 @@ def run_publish(job: PublishJob) -> dict[str, Any]:
     text = json.dumps(day, indent=1) + "\n"
     if job.partition_by:
         store.write(text, f"days/{job.date}.json")
-    newest = store.read(LATEST_FILE)
-    if newest is None or job.date is None or str(json.loads(newest).get("date") or "") <= job.date.isoformat():
+    newest = _date_of(store)
+    if job.date is None or newest <= job.date.isoformat():
         store.write(text, LATEST_FILE)
+    else:
+        log.warning("%s/%s stays at %s: %s lies before it.", job.to, LATEST_FILE, newest, job.date)
     named |= files.keys()
     for place in (*job.tables, *(("export",) if job.export is not None else ())):
         for old in store.files(f"{place}{partition}"):
@@ -94,6 +99,16 @@ def run_publish(job: PublishJob) -> dict[str, Any]:
                 store.remove(old)
     write_text(text, job.out)
     return {"to": job.to, **day}
+
+
+def _date_of(store: Store) -> str:
+    """The day that latest.json names; '' where there is none."""
+    text = store.read(LATEST_FILE)
+    try:
+        return "" if text is None else str(json.loads(text)["date"] or "")
+    except (ValueError, KeyError, TypeError):
+        log.warning("%s/%s: is not what was published, and is replaced.", store.to, LATEST_FILE)
+        return ""
 
 
 def _put(store: Store, part: Path, path: str, number: int | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ltexpo.report.breaches import breaches
 from ltexpo.report.changes import Change, expected_clicks, products_shown, tail_share, user_count
 from ltexpo.report.gather import Facts
 from ltexpo.report.goals_section import asked
@@ -45,9 +46,15 @@ def verdict(facts: Facts, summary: Summary) -> Html:
         asked(facts.certificate), _gave(facts, summary), _costs(summary), simulated_words(facts.experiment),
         _held_out(facts),
     ]
+    against = breaches(
+        facts.certificate, None if facts.experiment is None else facts.experiment.facts,
+        None if facts.monitored is None else facts.monitored.told,
+    )
+    stop = html('<p class="stop"><b>Not to be published.</b> Guardrail breached: {against}.</p>',
+                against="; ".join(against)) if against else ""
     lead = join((sentence for sentence in sentences if sentence), " ")
     proof = _proof(facts.certificate)
-    return html('<p class="verdict">{lead}</p>{proof}', lead=lead,
+    return html('{stop}<p class="verdict">{lead}</p>{proof}', stop=stop, lead=lead,
                 proof=html('<p class="aside">{proof}</p>', proof=proof) if proof else "")
 
 

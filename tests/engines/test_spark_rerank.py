@@ -1,5 +1,7 @@
 """A re-ranking job on Spark gives what it gives on one machine, to the last bit, and refuses what that refuses."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,3 +155,22 @@ def test_bad_candidates_are_refused_in_the_same_words(session: "SparkSession", t
             solved(path, goals(guardrails=rails), where)
         words.append((type(refused.value), str(refused.value)))
     assert words[0] == words[1]
+
+
+LOST = """
+import os, signal
+from ltexpo.engines import EngineSettings
+from ltexpo.engines.session import spark_session
+with spark_session(EngineSettings(engine="spark", master="local[1]"), memory=1.0) as session:
+    os.kill(int(session.sparkContext._jvm.java.lang.ProcessHandle.current().pid()), signal.SIGKILL)
+    session.range(10).count()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("session")
+def test_a_java_that_is_gone_is_said_in_one_line():
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, check=False, timeout=300)
+    assert done.stderr.strip().splitlines()[-1].startswith(
+        "ltexpo.errors.LtexpoError: engine: spark: Java ended, most often for want of memory."
+    )

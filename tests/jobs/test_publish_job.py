@@ -66,6 +66,22 @@ def test_a_table_in_parts_is_published_part_by_part(rankings: Path, tmp_path: Pa
     assert not (tmp_path / "to" / first["tables"]["rankings"]["path"]).exists()
 
 
+def test_a_broken_latest_is_replaced_and_an_older_day_leaves_it(
+    rankings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    latest = tmp_path / "to" / "latest.json"
+    publish(rankings, str(tmp_path / "to"))
+    whole = latest.read_text()
+    for broken in ("{bad", "[]", '"text"', "{}"):
+        latest.write_text(broken)
+        caplog.clear()
+        publish(rankings, str(tmp_path / "to"))
+        assert latest.read_text() == whole and "is replaced" in caplog.text
+    latest.write_text(whole.replace("2024-05-02", "2031-01-01"))
+    publish(rankings, str(tmp_path / "to"))
+    assert "stays at 2031-01-01: 2024-05-02 lies before it" in caplog.text and "2031" in latest.read_text()
+
+
 def test_exports_lie_beside_and_are_named(rankings: Path, tmp_path: Path):
     (tmp_path / "export" / "es").mkdir(parents=True)
     (tmp_path / "export" / "es" / "boosts.ndjson").write_text("{}\n")

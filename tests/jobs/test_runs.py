@@ -157,17 +157,60 @@ def test_nothing_is_published_past_a_breach(tmp_path: Path):
         {"kind": "max_click_loss", "value": 0.01, "achieved": 0.02, "kept": False}, {"kind": "max_per", "value": {}},
     ]}))
     experiment.write_text(json.dumps({"verdicts": {"treatment": {"decision": "STOP", "reason": "clicks fall"}}}))
-    monitor.write_text(json.dumps({"day": "2024-05-01", "breached": True, "alarms": [{"kind": "guardrail"}]}))
+    monitor.write_text(json.dumps({"day": "2024-05-01", "breached": True, "alarms": [
+        {"kind": "clicks", "words": "clicks per request changed by -9%"}, {"kind": "data", "words": "no pictures"},
+    ]}))
     for name, path, said in (
         ("certificate", certificate, "max_click_loss"), ("experiment", experiment, "clicks fall"),
-        ("monitor", monitor, r"breached for 2024-05-01 \(guardrail\)"),
+        ("monitor", monitor, r"of 2024-05-01 \(clicks per request changed by -9%\)"),
     ):
         with pytest.raises(GuardrailError, match=said) as refused:
             run_gate(GateJob(out=tmp_path / "gate", **{name: path}))
         assert refused.value.exit_code == 4
         assert not (tmp_path / "gate").exists()
     monitor.write_text(json.dumps({"breached": False, "alarms": []}))
-    assert run_gate(GateJob(out=tmp_path / "gate", monitor=monitor))["passed"]
+    experiment.write_text(json.dumps({"verdicts": {"treatment": {"decision": "HOLD", "reason": "too few visits"}}}))
+    told = run_gate(GateJob(out=tmp_path / "gate", monitor=monitor, experiment=experiment))
+    assert told["passed"] and "HOLD for 'treatment' (too few visits)" in told["remarks"]
+
+
+def test_what_a_refused_night_made_was_not_shown(tmp_path: Path):
+    """Of three nights the second was refused by the gate: on the fourth day the lists of the third are judged, and on
+    the third those of the first."""
+    def night(day: str, publish: str, *, gate: str = "done", publishes: bool = True) -> Path:
+        folder = tmp_path / "runs" / day
+        folder.mkdir(parents=True)
+        states = {"rerank": "done", "gate": gate, "publish": publish}
+        (folder / "manifest.json").write_text(json.dumps({
+            "pipeline": {"day": day, "publish": {"to": "x"} if publishes else None},
+            "stages": {name: {"state": state} for name, state in states.items() if state},
+        }))
+        for place in ("rankings/certificate.json", "rankings/prices.parquet", "monitor/monitor.json"):
+            (folder / place).parent.mkdir(exist_ok=True)
+            (folder / place).touch()
+        return folder
+
+    def fourth(day: str) -> Pipeline:
+        return Pipeline.model_validate({
+            "out": str(tmp_path / "runs" / day), "day": day, "previous": "latest", "monitor": {}, "rerank": {},
+        }).settled()
+
+    assert fourth("2024-05-01").shown is None
+    first, second = night("2024-05-01", "done"), night("2024-05-02", "", gate="failed")
+    third = fourth("2024-05-03")
+    assert (third.previous, third.shown) == (second, first)
+    assert third.carried == {
+        "monitor": {"rankings": str(first / "rankings"), "history": str(first / "monitor")},
+        "rerank": {"warm_start": str(second / "rankings" / "prices.parquet")},
+    }
+    night("2024-05-03", "done")
+    assert fourth("2024-05-04").shown == tmp_path / "runs" / "2024-05-03"
+    # made anew and refused, though it was published once: what stood then is not there any more
+    night("2024-05-04", "done", gate="failed")
+    assert fourth("2024-05-05").shown == tmp_path / "runs" / "2024-05-03"
+    # who publishes by other means than ours is believed
+    night("2024-05-05", "", publishes=False)
+    assert fourth("2024-05-06").shown == tmp_path / "runs" / "2024-05-05"
 
 
 def test_the_gate_stands_before_whatever_leaves():

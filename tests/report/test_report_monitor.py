@@ -117,3 +117,11 @@ def test_a_band_that_is_very_wide_is_cut_off():
     drawn = trend_figure(days, value, title="t", label="l", low=low, high=high)
     ticks = [float(tick.replace("−", "-").rstrip("%")) for tick in re.findall(r">(−?[\d.]+%)</text>", drawn)]
     assert max(ticks) <= 5 and min(ticks) >= -5
+
+
+def test_what_may_not_be_published_says_so_first(own_run: Path):
+    assert "Not to be published" not in page_of(own_run)[0]
+    write_monitor(own_run / "monitor")
+    page = words(page_of(own_run)[0])
+    told = "Not to be published. Guardrail breached: the monitor says so of 2026-03-13 (clicks per request changed by"
+    assert 0 < page.index(told) < page.index("Asked for")

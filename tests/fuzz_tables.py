@@ -87,8 +87,8 @@ RETYPES: dict[str, Retype] = {
     "duration": lambda values: pa.array([1] * len(values), type=pa.duration("s")),
     "seconds": lambda values: _as_times(values, "s", None),
     "nanoseconds": lambda values: _as_times(values, "ns", "America/New_York"),
-    "large text": lambda values: pa.array(values.astype(str).tolist(), type=pa.large_string()),
-    "text view": lambda values: pa.array(values.astype(str).tolist(), type=pa.string_view()),
+    "large text": lambda values: pa.array([str(value) for value in values], type=pa.large_string()),
+    "text view": lambda values: pa.array([str(value) for value in values], type=pa.string_view()),
     "mixed zones": lambda values: [f"2024-01-0{1 + row % 9}T00:00:00{('Z', '+02:00')[row % 2]}"
                                    for row in range(len(values))],
     "dates in words": lambda values: [f"2024-01-0{1 + row % 9}" for row in range(len(values))],

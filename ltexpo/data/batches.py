@@ -63,8 +63,12 @@ def read_batches(dataset: ds.Dataset, columns: Sequence[str], *, rows: int) -> I
         if batch is None:
             return
         for column, values in zip(batch.schema.names, batch.columns, strict=True):
-            # a dictionary's codes are Arrow's own, its texts are the file's
-            refuse_broken_text(values.dictionary if pa.types.is_dictionary(values.type) else values, column, name)
+            if not pa.types.is_dictionary(values.type):
+                refuse_broken_text(values, column, name)
+                continue
+            refuse_broken_text(values.dictionary, column, name)
+            with refusing(name):  # damage may lie in the codes, too
+                values.validate(full=True)
         if batch.num_rows:
             yield batch
 

@@ -75,6 +75,16 @@ class StorageError(LtexpoError):
         super().__init__(f"{what} What was there before stays. Free some space and run again.")
 
 
+def unwritable(what: object, error: OSError, *, said: str | None = None) -> LtexpoError:
+    """The refusal where `what` cannot be written: a disk that is full or fails is no mistake of the user's.
+
+    `said`: why, where `error` does not say it itself.
+    """
+    if error.errno in FAILING:
+        return StorageError(f"{what}: cannot be written ({said or os.strerror(error.errno or 0)}).")
+    return OutputError(f"{what}: cannot be written ({said or error.strerror or error}).")
+
+
 class InfeasibleError(LtexpoError):
     """The goals cannot be met together under the guardrails."""
 

@@ -135,8 +135,11 @@ RANKINGS = Contract(
 
 
 def read_table(path: Path, contract: Contract) -> Checked:
-    """The Parquet at `path`, checked; every refusal starts with the path."""
-    return check_table(read_frame(path), contract, source=str(path))
+    """The Parquet at `path`, checked; every refusal starts with the path.
+
+    Of a folder, each part must hold what the contract requires; optional columns may be in some of them only.
+    """
+    return check_table(read_frame(path, required=list(contract.required)), contract, source=str(path))
 
 
 def check_table(frame: pd.DataFrame, contract: Contract, *, source: str | None = None) -> Checked:

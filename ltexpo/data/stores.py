@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ltexpo.data.files import replacing, write_text
-from ltexpo.errors import ConfigError, OutputError, TableError
+from ltexpo.errors import ConfigError, OutputError, TableError, unwritable
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "oci", "file", "memory")
 
@@ -92,7 +92,7 @@ class Store:
             self._make_folder(path)
             self._system.pipe_file(f"{self._root}/{path}", text.encode())
         except OSError as error:
-            raise OutputError(f"{self.to}/{path}: cannot be written ({_reason(error)}).") from error
+            raise unwritable(f"{self.to}/{path}", error, said=_reason(error)) from error
 
     def put(self, file: Path, path: str) -> None:
         """A copy of the local `file`, unless one of its size is there: names carry the hash of the content."""
@@ -108,7 +108,7 @@ class Store:
                 self._make_folder(path)
                 self._system.put_file(str(file), f"{self._root}/{path}")
         except OSError as error:
-            raise OutputError(f"{self.to}/{path}: cannot be written ({_reason(error)}).") from error
+            raise unwritable(f"{self.to}/{path}", error, said=_reason(error)) from error
 
     def files(self, folder: str) -> list[str]:
         """Every file below `folder`, hidden ones left out."""

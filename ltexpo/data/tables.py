@@ -25,13 +25,14 @@ NOTES = b"ltexpo"
 """Under which name a file keeps them."""
 
 
-def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
+def read_frame(path: Path, *, columns: list[str] | None = None, required: Sequence[str] = ()) -> pd.DataFrame:
     """The Parquet file at `path`, or the folder of parts, hive-partitioned or not, as a frame; or a `TableError`.
 
-    Parts come by name. A column that only some of them have is missing in the rows of the others, which is said.
+    Parts come by name. A column that only some of them have is missing in the rows of the others, which is said;
+    where it is among `required` that is a `ColumnError`.
     """
     if Path(path).is_dir():
-        return _read_parts(Path(path), columns)
+        return _read_parts(Path(path), columns, required)
     names = _schema(path).names
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
@@ -56,8 +57,8 @@ def _to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
-    found = _open_parts(path)
+def _read_parts(path: Path, columns: list[str] | None, required: Sequence[str]) -> pd.DataFrame:
+    found = _open_parts(path, required)
     with refusing(str(path)):
         table: pa.Table = found.to_table(
             columns=columns, fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
@@ -65,7 +66,7 @@ def _read_parts(path: Path, columns: list[str] | None) -> pd.DataFrame:
     return _to_frame(table, path)
 
 
-def _open_parts(path: Path) -> ds.Dataset:
+def _open_parts(path: Path, required: Sequence[str] = ()) -> ds.Dataset:
     """The parts of the folder `path` with the columns of all of them, those of hive folders last."""
     parts = parquet_parts(path)
     schemas = []
@@ -84,6 +85,10 @@ def _open_parts(path: Path) -> ds.Dataset:
         ) from error
     for name in merged.names:
         held = sum(name in schema.names for schema in schemas)
+        if held < len(parts) and name in required:
+            lacking = next(part for part, schema in zip(parts, schemas, strict=True) if name not in schema.names)
+            raise ColumnError(f"{lacking}: lacks '{name}', which {held} of the {len(parts)} parts hold. Write it there "
+                              "too.")
         if held < len(parts):
             log.warning("%s: '%s' is in %d of %d parts only; it is missing in the rows of the others.", path, name,
                         held, len(parts))

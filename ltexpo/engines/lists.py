@@ -15,7 +15,7 @@ from ltexpo.data.batches import batch_writer
 from ltexpo.data.ids import IdMap
 from ltexpo.engines.blocks import Block
 from ltexpo.engines.passes import Blocks, Ints, Made, SparkTask, own_rows
-from ltexpo.errors import OutputError
+from ltexpo.errors import OutputError, unwritable
 from ltexpo.rerank.lists import PROMOTIONS, CodedLists, list_schema
 from ltexpo.rerank.passes import ALL
 from ltexpo.rerank.rows import count_promoted
@@ -85,7 +85,7 @@ class SparkLists:
             try:
                 folder.mkdir()
             except OSError as error:
-                raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
+                raise unwritable(folder, error) from error
         outputs = [
             (rankings, self.rankings_schema, CodedLists.rankings, noted),
             (control, self.rankings_schema, CodedLists.control, noted),

@@ -11,7 +11,7 @@ from ltexpo.data.tables import write_frame
 from ltexpo.engines.blocks import arrow_schema
 from ltexpo.engines.lists import PART, refuse_unseen
 from ltexpo.engines.session import PARTS_A_CORE, cores
-from ltexpo.errors import InputError, OutputError
+from ltexpo.errors import InputError, unwritable
 from ltexpo.ranking.recommender import Recommended
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def recommend_on(
     try:
         out.mkdir()
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+        raise unwritable(out, error) from error
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:

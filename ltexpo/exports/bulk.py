@@ -40,10 +40,16 @@ def write_bulk(
 
 
 def load_command(folder: str, index: str, mapping: str) -> str:
-    """The shell command that sets the mapping and then loads every part; SEARCH_URL names the engine."""
-    send = "curl -sS -f -H 'Content-Type: application/json'"
+    """The shell command that sets the mapping and then loads every part; SEARCH_URL names the engine.
+
+    It fails where a request fails, which ends it, and where the engine takes a part and refuses some of its updates,
+    which the answer tells; the other parts are loaded first, so that one refused product keeps none from its boost.
+    """
+    send = "curl -sS -f -H 'Content-Type: application/"
     return (
-        f'{send} -X PUT "$SEARCH_URL/{index}/_mapping" --data-binary @{folder}/{mapping} && '
-        f"for part in {folder}/boosts-*.ndjson; do curl -sS -f -H 'Content-Type: application/x-ndjson' -X POST "
-        f'"$SEARCH_URL/{index}/_bulk?filter_path=errors,items.*.error" --data-binary "@$part" || break; done'
+        f'{send}json\' -X PUT "$SEARCH_URL/{index}/_mapping" --data-binary @{folder}/{mapping} && '
+        f"(refused=0; for part in {folder}/boosts-*.ndjson; do answer=$({send}x-ndjson' -X POST "
+        f'"$SEARCH_URL/{index}/_bulk?filter_path=errors,items.*.error" --data-binary "@$part") || exit 1; '
+        "printf '%s\\n' \"$answer\"; printf '%s' \"$answer\" | grep -q '\"errors\" *: *false' || refused=1; done; "
+        "exit $refused)"
     )

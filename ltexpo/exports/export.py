@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ltexpo.columns import Columns
-from ltexpo.errors import OutputError
+from ltexpo.errors import unwritable
 from ltexpo.exports.boosts import BoostTable
 from ltexpo.exports.lists import BATCH_ROWS, Lists
 from ltexpo.exports.lookups import WRITERS
@@ -30,11 +30,13 @@ def export_boosts(
 
 
 def export_lists(
-    rankings: Path, item_ids: pa.Array, settings: ExportSettings, folder: Path, *, batch_rows: int = BATCH_ROWS
+    rankings: Path, item_ids: pa.Array | pa.ChunkedArray, settings: ExportSettings, folder: Path, *,
+    batch_rows: int = BATCH_ROWS,
 ) -> tuple[list[ExportedFile], list[str]]:
     """Write the formats of the lists that `settings` names into `folder`, in one pass; what they are, and notes.
 
-    `item_ids` (I,): the catalogue's. Raises `ColumnError`, `TableError`, and `OutputError` when the disk is full.
+    `item_ids` (I,): the catalogue's. Raises `ColumnError`, `TableError`, `OutputError`, and
+    `StorageError` when the disk is full.
     """
     chosen = [WRITERS[name] for name in settings.formats if name in WRITERS]
     if not chosen:
@@ -50,7 +52,7 @@ def export_lists(
                 for writer in writers:
                     writer.write(batch)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}).") from error
+        raise unwritable(folder, error) from error
     notes = []
     if lists.gaps and not settings.details and {"redis", "jsonl"} & set(settings.formats):
         notes.append(f"{lists.gaps:,} lists leave a slot empty; without details their items close up in redis and "

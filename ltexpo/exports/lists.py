@@ -46,9 +46,12 @@ class Lists:
     """The lists of a rankings table; raises `ColumnError` or `TableError` on what cannot be looked up."""
 
     def __init__(
-        self, path: Path, item_ids: pa.Array, *, key: str, details: bool, batch_rows: int = BATCH_ROWS
+        self, path: Path, item_ids: pa.Array | pa.ChunkedArray, *, key: str, details: bool, batch_rows: int = BATCH_ROWS
     ) -> None:
-        self.path, self.item_ids, self.batch_rows = path, pc.cast(item_ids, TEXT), batch_rows
+        ids = pc.cast(item_ids, TEXT)
+        # a catalogue in parts comes in as many chunks, which no writer of batches takes
+        self.item_ids: pa.Array = pa.concat_arrays(ids.chunks) if isinstance(ids, pa.ChunkedArray) else ids
+        self.path, self.batch_rows = path, batch_rows
         self.columns = [Columns.Rank, Columns.Item, *((Columns.Score, Columns.Price) if details else ())]
         wanted = [Columns.Request, *([Columns.User] if key == Columns.User else []), *self.columns]
         # the same strings stand in row after row: as codes they are read without being copied

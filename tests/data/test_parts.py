@@ -68,7 +68,7 @@ def test_a_schema_that_changed_overnight(tmp_path: Path, caplog: pytest.LogCaptu
     write(EVENTS.drop(columns="item_id"), str(tmp_path), "events", "date=2024-05-02", "part-0.parquet")
     write(EVENTS, str(tmp_path), "events", "date=2024-05-03", "part-0.parquet")
     write(ITEMS, str(tmp_path), "items.parquet")
-    with pytest.raises(ColumnError, match="'item_id' row 0 is nan, a gap"):
+    with pytest.raises(ColumnError, match=r"date=2024-05-02/part-0\.parquet: lacks 'item_id', which 1 of the 2 parts"):
         Dataset.load(tmp_path)
     write(EVENTS.assign(item_id=[1, 2, 3]), str(tmp_path), "events", "date=2024-05-02", "part-0.parquet")
     with pytest.raises(TableError, match="its parts differ in type"):
@@ -76,6 +76,33 @@ def test_a_schema_that_changed_overnight(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "events" / "date=2024-05-02" / "part-0.parquet").write_bytes(b"PAR1half")
     with pytest.raises(TableError, match=r"date=2024-05-02/part-0\.parquet: is not readable Parquet"):
         Dataset.load(tmp_path)
+
+
+def test_a_part_without_a_required_column_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write(ITEMS[:1].assign(brand="b"), str(tmp_path), "items", "part-0.parquet")
+    write(ITEMS[1:], str(tmp_path), "items", "part-1.parquet")
+    assert Dataset.load(tmp_path).items["brand"].isna().to_list() == [False, True]  # an optional one may be absent
+    assert "'brand' is in 1 of 2 parts only" in caplog.text
+    write(ITEMS[1:].drop(columns="title"), str(tmp_path), "items", "part-1.parquet")
+    with pytest.raises(ColumnError, match=r"items/part-1\.parquet: lacks 'title', which 1 of the 2 parts hold"):
+        Dataset.load(tmp_path)
+
+
+def test_a_required_column_may_be_the_name_of_the_folders(tmp_path: Path):
+    write(ITEMS, str(tmp_path), "items.parquet")
+    for kind, part in EVENTS.groupby("event"):
+        write(part.drop(columns="event"), str(tmp_path), "events", f"event={kind}", "part-0.parquet")
+    events = Dataset.load(tmp_path).events
+    assert events is not None and events["event"].to_list() == ["click", "click", "purchase"]
+
+
+def test_a_source_whose_part_lacks_a_required_column_is_refused(tmp_path: Path):
+    source = ITEMS.rename(columns={"title": "name"})
+    write(source[:1], str(tmp_path), "in", "products", "part-0.parquet")
+    write(source[1:].drop(columns="name"), str(tmp_path), "in", "products", "part-1.parquet")
+    (tmp_path / "in" / "columns.yaml").write_text("items: {path: products, columns: {title: name}}\n")
+    with pytest.raises(ColumnError, match=r"part-1\.parquet: lacks 'name'"):
+        import_source("generic", tmp_path / "in", tmp_path / "out")
 
 
 def test_a_source_may_hold_partitions(tmp_path: Path):

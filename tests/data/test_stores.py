@@ -1,5 +1,6 @@
 """Object stores, tried on fsspec's own in memory and on local files behind an address."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import fsspec
 import pytest
 
 from ltexpo.data.stores import Store, fetch, is_address
-from ltexpo.errors import ConfigError, TableError
+from ltexpo.errors import ConfigError, LtexpoError, OutputError, StorageError, TableError
 
 
 @pytest.fixture
@@ -65,6 +66,26 @@ def test_a_store_of_any_kind(memory, tmp_path: Path, kind: str):
     store.remove("lists/date=2024-05-01/part-1.parquet")
     store.remove("lists/date=2024-05-01/part-1.parquet")
     assert store.files("lists") == []
+
+
+@pytest.mark.parametrize(("said", "refusal"), [
+    (OSError(errno.ENOSPC, "No space left on device"), StorageError),
+    (PermissionError(errno.EACCES, "no"), OutputError),
+])
+def test_a_full_store_is_no_bad_input(
+    memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: OSError, refusal: type[LtexpoError]
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise said
+
+    for name in ("pipe_file", "put_file"):
+        monkeypatch.setattr(type(memory), name, refuse)
+    (tmp_path / "a").write_text("a")
+    store = Store("memory://shop")
+    for act in (lambda: store.write("a", "x"), lambda: store.put(tmp_path / "a", "x")):
+        with pytest.raises(refusal, match=rf"memory://shop/x: cannot be written \({said.strerror}\)") as refused:
+            act()
+        assert refused.value.exit_code == (1 if refusal is StorageError else 2)
 
 
 def test_a_store_whose_package_is_missing_says_which():

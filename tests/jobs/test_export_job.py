@@ -1,6 +1,9 @@
 """ltexpo export: from a rerank's folder to files that say how they are loaded; what it refuses; old output stays."""
 
+import errno
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,8 @@ from ltexpo.data import Dataset
 from ltexpo.data.files import read_json, write_json
 from ltexpo.data.tables import read_frame, write_frame
 from ltexpo.errors import GuardrailError
+from ltexpo.exports.bulk import load_command
+from ltexpo.exports.lookups import WRITERS
 from ltexpo.jobs.exporting import ExportJob, run_export
 from ltexpo.jobs.reranking import RerankJob, run_rerank
 
@@ -88,6 +93,77 @@ def test_the_same_job_writes_the_same_bytes(ranked: Path, tmp_path: Path):
     for path in (tmp_path / "one").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "one")).read_bytes(), path
+
+
+def test_a_catalogue_in_parts_is_exported_alike(ranked: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    items = read_frame(ranked / "data" / "items.parquet")
+    for at in range(3):
+        write_frame(items[at::3], data / "items" / f"part-{at}.parquet")
+    formats = ("function_score", "rank_feature", "redis", "csv", "parquet", "jsonl")
+    for name, folder in (("one", ranked / "data"), ("parts", data)):
+        run_export(ExportJob(data=folder, rankings=ranked / "rankings", out=tmp_path / name, formats=formats))
+    for path in (tmp_path / "one").glob("lists.*"):
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes(), path
+    for name in ("function_score", "rank_feature"):
+        one, parts = (sorted((tmp_path / out / name / "boosts-00000.ndjson").read_text().splitlines()) for out in
+                      ("one", "parts"))
+        assert one == parts
+
+
+@pytest.mark.parametrize("name", ["redis", "csv", "parquet"])
+def test_a_disk_that_is_full_is_no_bad_input(
+    ranked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    file, made = WRITERS[name]
+    monkeypatch.setitem(WRITERS, name, (file, type("Full", (made,), {"write": full})))
+    code, err = run(f"export --data {ranked}/data --rankings {ranked}/rankings --format {name} --out {tmp_path}/out",
+                    capsys)
+    assert code == 1 and "No space left on device" in err and "Free some space" in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+FAKE_CURL = """#!/bin/sh
+# notes what is sent, and answers for the part as the file `answers` says: 'PART|STATUS|ANSWER'
+for word; do last=$word; done
+echo "$last" >> sent
+while IFS='|' read -r part status answer; do
+    case "$last" in *"$part") printf '%s' "$answer"; exit "$status";; esac
+done < answers
+printf '{"errors":false}'
+"""
+PARTS = ["@f/mapping.json", "@f/boosts-00000.ndjson", "@f/boosts-00001.ndjson", "@f/boosts-00002.ndjson"]
+REFUSED = '{"errors" : true,"items":[{"update":{"error":{"reason":"\\n"}}}]}'
+
+
+@pytest.mark.parametrize(("answers", "sent", "code"), [
+    ([], 4, 0),
+    (["boosts-00002.ndjson|0|{\"errors\" : false}"], 4, 0),
+    (["boosts-00000.ndjson|0|" + REFUSED], 4, 1),  # the others are loaded all the same
+    (["boosts-00001.ndjson|0|<html>a proxy says yes</html>"], 4, 1),
+    (["boosts-00001.ndjson|22|"], 3, 1),
+    (["boosts-00002.ndjson|22|"], 4, 1),
+    (["mapping.json|22|"], 1, 22),
+])
+def test_the_load_command_fails_where_a_load_fails(tmp_path: Path, answers: list[str], sent: int, code: int):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "curl").write_text(FAKE_CURL)
+    (tmp_path / "bin" / "curl").chmod(0o755)
+    (tmp_path / "f").mkdir()
+    for part in PARTS:
+        (tmp_path / part[1:]).write_text("{}")
+    (tmp_path / "answers").write_text("".join(f"{line}\n" for line in answers))
+    ran = subprocess.run(
+        ["/bin/sh", "-c", load_command("f", "shop", "mapping.json")], cwd=tmp_path, capture_output=True, text=True,
+        env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "SEARCH_URL": "http://nowhere"},
+    )
+    assert ran.returncode == code, ran.stderr
+    assert (tmp_path / "sent").read_text().splitlines() == PARTS[:sent]
+    if any(REFUSED in line for line in answers):
+        assert REFUSED in ran.stdout  # a person sees what was refused
 
 
 def test_the_verb_prints_its_result(ranked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

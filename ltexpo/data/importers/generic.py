@@ -160,7 +160,8 @@ def _read(
     if unused:
         mend = f"name them in {name}.columns or {name}.attributes"
         remarks[f"{name}: columns not taken"] = f"{', '.join(unused)} ({mend})"
-    rows = read(list(dict.fromkeys([*mapped.values(), *attributes])))
+    required = [mapped[column] for column in contract.required if column in mapped]
+    rows = read(list(dict.fromkeys([*mapped.values(), *attributes])), required)
     frame = {
         column: _typed(rows[yours], contract.kinds.get(column, "text"), f"{source}: '{yours}'", table.time_unit)
         for column, yours in mapped.items()
@@ -210,11 +211,11 @@ def _narrow(values: pd.Series) -> pd.Series:
 
 def _open(
     source: Path, table: TableMap, file: Path, name: str
-) -> tuple[list[str], Callable[[list[str]], pd.DataFrame]]:
-    """Column names of `source`, and a function that reads some of them."""
+) -> tuple[list[str], Callable[[list[str], list[str]], pd.DataFrame]]:
+    """Column names of `source`, and a function that reads some of them, of which some must be in each part."""
     if source.is_dir():
         parts = source if name == "events" else last_snapshot(source)
-        return parquet_columns(parts), lambda columns: read_frame(parts, columns=columns)
+        return parquet_columns(parts), lambda columns, required: read_frame(parts, columns=columns, required=required)
     plain = source.name.removesuffix(".gz")
     suffix = Path(plain).suffix
     if suffix not in SUFFIXES or (suffix == ".parquet" and source.suffix == ".gz"):
@@ -224,7 +225,7 @@ def _open(
     if suffix in (".jsonl", ".json", ".ndjson"):
         # Read twice, so that fields nobody asked for are never held in memory.
         names = list(dict.fromkeys(field for _, row in json_lines(source) for field in row))
-        return names, lambda columns: _read_json(source, columns)
+        return names, lambda columns, _: _read_json(source, columns)
     separator = table.separator or ("\t" if suffix == ".tsv" else ",")
     names = column_names(source, separator=separator)
-    return names, lambda columns: read_columns(source, columns, separator=separator)
+    return names, lambda columns, _: read_columns(source, columns, separator=separator)

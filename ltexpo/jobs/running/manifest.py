@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from ltexpo.errors import FAILING, OutputError, StorageError
+from ltexpo.errors import OutputError, unwritable
 from ltexpo.jobs.running.hashing import CACHE_FILE, Content, Hashes
 from ltexpo.jobs.running.versions import versions_of
 
@@ -147,6 +147,4 @@ def _replace(path: Path, text: str) -> None:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        if error.errno in FAILING:
-            raise StorageError(f"{path}: {error.strerror}.") from error
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+        raise unwritable(path, error) from error

@@ -65,7 +65,9 @@ def control_table(result: Monitored) -> list[str]:
         mean = missed.reindex(list(days))
         begin, last = mean.iloc[0].abs().max(), mean.iloc[-3:].mean().abs().max()
         first = f"{begin:.1%}" if np.isfinite(begin) else "not known"
-        actions = mine.groupby("n")["action"].agg(lambda kinds: "/".join(sorted(set(kinds))))
+        actions = mine.groupby("n")["action"].agg(
+            lambda kinds: next(action for action in ("rollback", "step", "keep", "hold") if action in set(kinds))
+        )
         told = ", ".join(f"{n} × {kind}" for kind, n in Counter(actions).items())
         raised = alarms[_numbers(alarms["day"]).isin(list(days))]
         kinds = ", ".join(dict.fromkeys(raised["metric"]))

@@ -129,8 +129,10 @@ class Judge:
             judged.append(row._replace(low=low, target=limit, alarm=alarm))
             if alarm:
                 of = "" if row.group == ALL else f" ({row.group})"
+                against = f"{usual:.1%} is usual" if len(held) else f"{limit:.1%} is borne"
+                ask = "; were these the lists that were served?" if row.metric == NOT_PUBLISHED else ""
                 alarms.append(Alarm("data", row.metric, row.group, (
-                    f"{row.metric}{of}: {row.value:.1%}, where {usual:.1%} is usual"
+                    f"{row.metric}{of}: {row.value:.1%}, where {against}{ask}"
                 )))
         return judged, alarms
 

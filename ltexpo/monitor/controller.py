@@ -22,7 +22,8 @@ DECISION_COLUMNS = [
     "day", *GOAL_KEY, "price_before", "price_after", "target", "achieved", "deviation", "error", "action", "reason",
     "good",
 ]
-STEP, HOLD, ROLLBACK = "step", "hold", "rollback"
+STEP, KEEP, HOLD, ROLLBACK = "step", "keep", "hold", "rollback"
+"""A price moved; was judged and need not move, or cannot; was not judged, so it stays; went back to an earlier one."""
 _SAME = 1e-9
 """Prices that differ by less than so many spreads are the same."""
 
@@ -109,7 +110,7 @@ def decide(
         boxed = np.clip(wanted, low, high)
         steps = np.isfinite(deviation)
         after = np.where(steps, boxed, served)
-        action[steps] = STEP
+        action[steps] = np.where(np.abs(after - served) > _SAME * scale, STEP, KEEP)[steps]
         for g in range(n):
             reasons[g] = _step_reason(_relative(goals)[g], deviation[g], move[g], most, served[g], wanted[g], boxed[g])
     return pd.DataFrame({
@@ -238,9 +239,9 @@ def _move(
 def _deviations_of(
     past: pd.DataFrame, keys: Sequence[tuple[str, str, str, int]], day: str, ago: int, settings: ControllerSettings
 ) -> Array:
-    """Each goal's counted deviation so many days ago (G,); NaN where it did not step that day."""
+    """Each goal's counted deviation so many days ago (G,); NaN where it was not judged that day."""
     when = str((pd.Timestamp(day) - pd.Timedelta(days=ago)).date())
-    rows = past[(past["day"].astype(str) == when) & (past["action"] == STEP)]
+    rows = past[(past["day"].astype(str) == when) & past["action"].isin([STEP, KEEP])]
     if rows.empty:
         return np.full(len(keys), np.nan)
     plain, noise = rows["deviation"].to_numpy(np.float64), rows["error"].to_numpy(np.float64)

@@ -14,7 +14,7 @@ from ltexpo.metrics.intervals import ratio_estimate
 from ltexpo.monitor.achieved import achieved
 from ltexpo.monitor.alarms import Alarm, Change, Judge, hide_few
 from ltexpo.monitor.catalogue import CATALOGUE, EMPTY, MISSING_PICTURES, Catalogue
-from ltexpo.monitor.controller import DECISION_COLUMNS, Breach, decide, empty_decisions, goal_keys
+from ltexpo.monitor.controller import DECISION_COLUMNS, KEEP, STEP, Breach, decide, empty_decisions, goal_keys
 from ltexpo.monitor.drift import score_cells
 from ltexpo.monitor.facts import (
     DEMAND,
@@ -65,6 +65,8 @@ class _Findings:
     breach: Breach | None = None
     missing: str | None = None
     """Why the exposure shown cannot be relied on."""
+    faults: frozenset[str] = frozenset()
+    """What is wrong with the log."""
 
     def add(self, rows: Sequence[Row], alarms: Sequence[Alarm]) -> None:
         self.rows += rows
@@ -130,11 +132,17 @@ def monitor(
     marks = None if shown is None or published is None else scored(today, shown, published)
     if marks is not None:
         own.append(Row(day, NOT_PUBLISHED, value=float(1 - marks.found.mean()), n=len(marks.found)))
-    sound = _log(found, judge, own, empty=today.empty)
+    _log(found, judge, own, empty=today.empty)
+    sound = not found.faults
     _shop(found, judge, shop, events, begin)
     if sound:
-        _rates(found, judge, own, shown, None if marks is None else marks.score, published)
+        _rates(found, judge, own)
+        _calibration(found, judge, shown, None if marks is None else marks.score, published)
         _demand(found, judge, facts)
+    elif found.faults == {NOT_PUBLISHED}:
+        _rates(found, judge, own)  # clicks are of the lists that were shown, whoever made them
+        found.notes.append("the lists shown are not those published, so clicks are judged, but not calibration, "
+                           "exposure and demand.")
     else:
         found.notes.append("the log is at fault, so clicks, calibration and demand are not judged.")
     _scores(found, judge, published)
@@ -176,13 +184,14 @@ def _future(day: str, events: pd.DataFrame, begin: pd.Timestamp, n: int, setting
     return [Row(day, FUTURE, value=ahead / rows, n=rows)] if rows else []
 
 
-def _log(found: _Findings, judge: Judge, own: list[Row], *, empty: bool) -> bool:
-    """Traffic and faults of the log, both of which make the day's exposure unreliable; whether it is free of faults."""
+def _log(found: _Findings, judge: Judge, own: list[Row], *, empty: bool) -> None:
+    """Traffic and faults of the log, both of which make the day's exposure unreliable."""
     rows, alarms = judge.traffic(own)
     found.add(rows, alarms)
     found.rows += [row for row in own if row.metric in ("requests", "users")]
     fault_rows, faults = judge.faults(own, _FAULTS)
     found.add(fault_rows, faults)
+    found.faults = frozenset(alarm.metric for alarm in faults)
     low = [alarm for alarm, row in zip(alarms, (row for row in rows if row.alarm), strict=True)
            if alarm.group == EventKind.Impression and row.value < row.target]
     if empty:
@@ -191,7 +200,6 @@ def _log(found: _Findings, judge: Judge, own: list[Row], *, empty: bool) -> bool
         found.missing = found.missing or f"traffic is missing ({low[0].words}): held"
     elif faults:
         found.missing = found.missing or f"the log is at fault ({faults[0].words}): held"
-    return not faults
 
 
 def _shop(found: _Findings, judge: Judge, shop: Catalogue, events: Events, begin: pd.Timestamp) -> None:
@@ -216,16 +224,21 @@ def _shop(found: _Findings, judge: Judge, shop: Catalogue, events: Events, begin
     if wait is None:
         found.notes.append("no new items are known (created_at), so their wait for a first exposure is not judged.")
         return
-    found.rows.append(
-        Row(day, "days to first exposure", ALL, wait.median, wait.low, wait.high, n=wait.items)
+    median, low, high = (
+        number if np.isfinite(number) else NAN for number in (wait.median, wait.low, wait.high)
     )
+    found.rows.append(Row(day, "days to first exposure", ALL, median, low, high, n=wait.items))
+    if not np.isfinite(wait.median):
+        told = f"{wait.shown:,} of the {wait.items:,} new products were shown yet, too few for their median" \
+            if wait.shown else f"none of the {wait.items:,} new products was shown yet"
+        found.notes.append(f"days to first exposure: {told}.")
 
 
-def _rates(
-    found: _Findings, judge: Judge, own: list[Row], shown: Shown | None, score: Array | None,
-    published: Published | None,
-) -> None:
-    """Clicks per request with its guardrail, and how far clicks are what the scores expected."""
+def _rates(found: _Findings, judge: Judge, own: list[Row]) -> None:
+    """Clicks per request with its guardrail."""
+    # of a breach on a day whose lists came from elsewhere nothing was taken back yet
+    past = judge.past.of_metric(NOT_PUBLISHED)
+    elsewhere = bool(len(past)) and bool(past.alarm[-1])
     guarded: dict[str, float] = {str(name): margin for name, margin in judge.settings.guardrails.items()}
     for row in own:
         if row.metric not in RATES and row.metric != "clicks per impression":
@@ -236,7 +249,14 @@ def _rates(
             change = judge.change("clicks", row, margin=margin, members=len(guarded), rises=False)
             _note_change(found, change)
             if change is not None and change.alarm is not None and found.breach is None:
-                found.breach = Breach(change.since, f"guardrail broken ({change.alarm.words})", change.standing)
+                words = f"guardrail broken ({change.alarm.words})"
+                found.breach = Breach(change.since, words, change.standing and not elsewhere)
+
+
+def _calibration(
+    found: _Findings, judge: Judge, shown: Shown | None, score: Array | None, published: Published | None
+) -> None:
+    """How far clicks are what the scores expected."""
     if shown is None or published is None or score is None or shown.n_users < judge.settings.least_users:
         return
     known = np.isfinite(score) & (shown.rank <= published.k)
@@ -337,22 +357,26 @@ def _decide(
     if goals is None or published is None or not len(goals):
         return empty_decisions()
     settings = judge.settings
+    breach, missing = found.breach, found.missing
+    if breach is not None and NOT_PUBLISHED in found.faults:
+        # these prices did not make the lists that lost clicks, so there is nothing to take back
+        missing, breach = f"{breach.words}; {missing}", None
     if found.breach is None and published.broken_guardrails:
         kept = ", ".join(published.broken_guardrails)
-        found.breach = Breach(judge.day, f"guardrail broken (the certificate says {kept} is not kept)")
+        found.breach = breach = Breach(judge.day, f"guardrail broken (the certificate says {kept} is not kept)")
         found.alarms.append(Alarm("clicks", "guardrails", ALL, found.breach.words))
     prices = published.prices
     strangers = prices is not None and not set(goal_keys(prices[prices["kind"] != "welfare"])) <= set(goal_keys(goals))
     decided = decide(
         goals, prices, log, settings.controller, day=judge.day, spread=published.spread, solved=published.solved,
-        missing=found.missing, breach=found.breach, strangers=strangers,
+        missing=missing, breach=breach, strangers=strangers,
     )
     few = goals["users"].to_numpy() < settings.least_users
     for name in ("achieved", "deviation", "error"):
         decided[name] = decided[name].to_numpy(np.float64)
         decided.loc[few, name] = NAN
-    stepped = few & (decided["action"] == "step").to_numpy(bool)
-    decided.loc[stepped, "reason"] = f"shown to fewer than {settings.least_users} users"
+    judged = few & decided["action"].isin([STEP, KEEP]).to_numpy(bool)
+    decided.loc[judged, "reason"] = f"shown to fewer than {settings.least_users} users"
     if (decided["action"] == "rollback").any() and "wrong price" in str(decided["reason"].iloc[0]):
         n = float((decided["action"] == "rollback").sum())
         found.add([Row(judge.day, "wrong prices", value=n, alarm=True)],

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ltexpo.monitor.alarms import Alarm
+from ltexpo.monitor.controller import HOLD, KEEP, ROLLBACK, STEP
 from ltexpo.monitor.prometheus import Sample, exposition, metric_name
 from ltexpo.monitor.published import goal_words
 from ltexpo.monitor.rows import ALL
@@ -21,6 +22,8 @@ HELP = {
     "exposure": "Share of all exposure that a goal's products got; target is what was asked.",
     "exposure deviation": "Root mean square of the goals' relative deviations from their targets.",
     "clicks per request": "Clicks per list shown.",
+    "carts per request": "Carts per list shown.",
+    "purchases per request": "Purchases per list shown.",
     "clicks per impression": "Clicks per slot shown.",
     "calibration": "Clicks per click that the scores expected under attention.",
     "calibration error": "Expected calibration error of the scores shown.",
@@ -29,7 +32,20 @@ HELP = {
     "catalogue": "Share of the catalogue by category, price or tier.",
     "catalogue drift": "Population stability index of the catalogue against the reference days.",
     "scores drift": "Population stability index of the published scores against the reference days.",
-    "days to first exposure": "Median days from a new product's arrival to its first impression (Kaplan-Meier).",
+    "days to first exposure": "Median days from a new product's arrival to its first impression (Kaplan-Meier); absent "
+                              "while too few were shown.",
+    "duplicate events": "Share of the day's events that equal an earlier one in every column.",
+    "events of unknown items": "Share of the day's events whose item is not in the catalogue.",
+    "events without a value": "Share of the day's events of a kind that lack a value, by kind and column.",
+    "clicks before their impression": "Share of the day's clicks that stand before the impression they belong to.",
+    "events from the future": "Share of the events read for the day that are dated ahead of the clock.",
+    "slots not as published": "Share of the slots shown whose item is not in the published list.",
+    "items without a value": "Share of the catalogue that lacks a value, by column.",
+    "missing pictures": "Share of the catalogue whose picture cannot be found.",
+    "unreadable log": "1 where the log cannot be read.",
+    "wrong prices": "Goals whose prices went back because the price file was wrong.",
+    **{f"change of {rate}": f"Relative change of {rate} where its proof is strongest; target is what is borne."
+       for rate in ("clicks per request", "carts per request", "purchases per request", "calibration")},
 }
 
 
@@ -63,9 +79,9 @@ class Monitored:
 
     @property
     def action(self) -> str:
-        """rollback, step or hold: the strongest that was decided; none without goals."""
+        """rollback, step, keep or hold: the strongest that was decided; none without goals."""
         actions = set(self.decided["action"])
-        return next((name for name in ("rollback", "step", "hold") if name in actions), "none")
+        return next((name for name in _ACTIONS if name in actions), "none")
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows of the judged day."""
@@ -74,7 +90,7 @@ class Monitored:
     def to_dict(self) -> dict[str, Any]:
         """What monitor.json holds."""
         decided = self.decided
-        reasons = decided["reason"].value_counts().to_dict() if self.action != "step" else {}
+        reasons = decided["reason"].value_counts().to_dict() if self.action not in (STEP, KEEP) else {}
         return {
             "day": self.day,
             "alarms": [asdict(alarm) for alarm in self.alarms],
@@ -94,11 +110,10 @@ class Monitored:
         for row in rows:
             labels = {} if row["group"] == ALL else {"group": str(row["group"])}
             name = metric_name(row["metric"])
-            told = HELP.get(row["metric"], f"{row['metric']} of the judged day.")
-            samples.append(Sample(name, told, labels, row["value"]))
-            for part in ("low", "high", "target"):
+            told = HELP[row["metric"]]
+            for part, help_ in (("value", told), *((part, f"{told} ({part})") for part in ("low", "high", "target"))):
                 if np.isfinite(row[part]):
-                    samples.append(Sample(f"{name}_{part}", f"{told} ({part})", labels, row[part]))
+                    samples.append(Sample(name if part == "value" else f"{name}_{part}", help_, labels, row[part]))
         for alarm in self.alarms:
             labels = {"kind": alarm.kind, "metric": alarm.metric, "group": alarm.group}
             samples.append(Sample("ltexpo_alarm", "Alarms of the judged day.", labels, 1.0))
@@ -106,7 +121,7 @@ class Monitored:
         for goal in goals:
             labels = {"goal": goal_words(goal["group"], goal["value"], goal["kind"])}
             samples.append(Sample("ltexpo_price", "Tomorrow's price of a goal in clicks.", labels, goal["price"]))
-        for action in ("step", "hold", "rollback"):
+        for action in _ACTIONS:
             n = float((self.decided["action"] == action).sum())
             samples.append(Sample("ltexpo_decisions", "Goals by what was decided.", {"action": action}, n))
         moment = pd.Timestamp(self.day, tz="UTC").timestamp()
@@ -138,11 +153,11 @@ class Monitored:
         return "\n".join([*lines, *self.notes])
 
 
+_ACTIONS = (ROLLBACK, STEP, KEEP, HOLD)
+"""What may be decided of a goal, the strongest first."""
 _HIDDEN = (SCORES, "demand", "catalogue")
 """Many rows that only the next days need."""
 
 
 def _count(n: int, what: str) -> str:
     return f"{n or 'no'} {what}{'' if n == 1 else 's'}"
-
-

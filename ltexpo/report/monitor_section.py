@@ -17,7 +17,7 @@ N_GOALS = 3
 N_DECISIONS = 12
 
 _ROWS: tuple[tuple[str, str], ...] = (
-    ("requests", "lists shown"), ("users", "users"), ("clicks per request", "clicks per list"),
+    ("requests", "requests (lists shown)"), ("users", "users"), ("clicks per request", "clicks per request"),
     ("clicks per impression", "clicks per slot"), ("calibration", "clicks per expected click"),
     ("exposure deviation", "goals off by (root mean square)"), ("scores drift", "drift of scores (index)"),
     ("days to first exposure", "days until a new product is first shown (median)"),
@@ -38,7 +38,7 @@ def _alarms(days: Days) -> Html:
     alarms = list(days.told.get("alarms") or [])
     day = str(days.told.get("day"))
     decision = days.told.get("decision") or {}
-    action = {"step": "Prices follow what was shown.", "hold": "Prices are held.",
+    action = {"step": "Prices follow what was shown.", "keep": "No price moves.", "hold": "Prices are held.",
               "rollback": "Prices go back to the last good ones."}.get(str(decision.get("action")), "")
     if not alarms:
         return html("<p><b>{day}: no alarm.</b> {action}</p>{notes}", day=day, action=action, notes=_notes(days))
@@ -122,20 +122,23 @@ def _goal(days: Days, goal: Mapping[str, Any]) -> list[Html]:
 
 
 def _clicks(days: Days) -> Html:
-    """Clicks per list, and the confidence sequence of their change."""
-    rate, moved = days.trend("clicks per request"), days.trend("change of clicks per request")
+    """Clicks per request, and the confidence sequence of their change, over all days that have them."""
+    known = days.with_metric("clicks per request")
+    rate, moved = (days.trend(name, over=known) for name in ("clicks per request", "change of clicks per request"))
     figures = []
     if rate.known > 1:
-        figures.append(_figure("Clicks per list", [("treatment", "measured")], trend_figure(
-            rate.days, rate.value, title="Clicks per list, day by day", label="clicks per list", low=rate.low,
+        before = rate.before(days.days[0]) if len(days.decisions) else 0
+        figures.append(_figure("Clicks per request", [("treatment", "measured")], trend_figure(
+            rate.days, rate.value, title="Clicks per request, day by day", label="clicks per request", low=rate.low,
             high=rate.high, text=setting,
-        )))
+        ), f"Read from the events, to compare with: the first {plural(before, 'day')}. Goals and prices are known from "
+           f"{days.days[0]:%Y-%m-%d} on." if before else ""))
     if moved.known > 1:
         margin = moved.target[np.isfinite(moved.target)][-1]
         figures.append(_figure(
             "Their change", [("treatment", "against the days before"), ("limit", f"{percent(-margin)} may be lost")],
             trend_figure(
-                moved.days, moved.value, title="Change of clicks per list with its confidence sequence",
+                moved.days, moved.value, title="Change of clicks per request with its confidence sequence",
                 label="change", low=moved.low, high=moved.high, levels=[(0.0, "zero"), (float(margin), "limit")],
                 marked=moved.alarm, text=lambda tick: change(tick, digits=0),
             ), "A new confidence sequence begins every day; the band is that of the one with the strongest proof of a "
@@ -150,7 +153,8 @@ def _decisions(days: Days) -> Html:
     """Days on which prices did not simply follow, and days with alarms."""
     log = days.decisions
     parts = []
-    odd = log[log["action"] != "step"].drop_duplicates("day", keep="last").sort_values("day", ascending=False)
+    odd = log[~log["action"].isin(["step", "keep"])].drop_duplicates("day", keep="last")
+    odd = odd.sort_values("day", ascending=False)
     if len(odd):
         rows = [row([one["day"], one["action"], one["reason"]]) for one in odd.head(N_DECISIONS).to_dict("records")]
         more = f", the last {N_DECISIONS} of {count(len(odd))}" if len(odd) > N_DECISIONS else ""

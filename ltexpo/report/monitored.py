@@ -30,6 +30,10 @@ class Trend:
         """Days that have it."""
         return int(np.isfinite(self.value).sum())
 
+    def before(self, day: pd.Timestamp) -> int:
+        """Days before `day` that have it."""
+        return int((np.isfinite(self.value) & (self.days < day)).sum())
+
 
 @dataclass(frozen=True)
 class Days:
@@ -48,12 +52,18 @@ class Days:
         judged = self.decisions["day"] if len(self.decisions) else self.metrics["day"]
         return pd.date_range(judged.min(), self.metrics["day"].max(), freq="D")
 
-    def trend(self, metric: str, group: str = "all") -> Trend:
-        """The number over `days`."""
+    def with_metric(self, metric: str) -> "pd.DatetimeIndex":
+        """Every day from the first that has the metric, judged or only read to compare with, to the last."""
+        mine = self.metrics.loc[self.metrics["metric"] == metric, "day"]
+        return self.days if mine.empty else pd.date_range(mine.min(), self.metrics["day"].max(), freq="D")
+
+    def trend(self, metric: str, group: str = "all", *, over: "pd.DatetimeIndex | None" = None) -> Trend:
+        """The number over the days `over`; without them over `days`."""
+        over = self.days if over is None else over
         mine = self.metrics[(self.metrics["metric"] == metric) & (self.metrics["group"] == group)]
-        held = mine.set_index(pd.to_datetime(mine["day"])).reindex(self.days)
+        held = mine.set_index(pd.to_datetime(mine["day"])).reindex(over)
         value, low, high, target = (held[name].to_numpy(np.float64) for name in ("value", "low", "high", "target"))
-        return Trend(self.days, value, low, high, target, held["alarm"].eq(True).to_numpy(bool))
+        return Trend(over, value, low, high, target, held["alarm"].eq(True).to_numpy(bool))
 
     def today(self, metric: str, group: str = "all") -> Mapping[str, Any] | None:
         """The row of the last day; None where it was not judged."""

@@ -62,7 +62,27 @@ def test_dual_step_by_hand():
 def test_what_noise_explains_moves_nothing():
     decided = run_days([{"achieved": [0.18, 0.1], "error": 0.03}])
     assert after(decided) == [0.05, -0.02]
+    assert decided["action"].tolist() == ["keep", "keep"]
     assert "noise" in decided["reason"].iloc[0]
+
+
+def test_a_price_that_cannot_move_is_kept():
+    decided = decide(
+        goals([0.22, 0.05]), prices(0.0, 0.0), empty_decisions(), DUAL, day="2026-03-02", spread=SPREAD
+    )
+    assert after(decided) == [0.0, 0.0] and decided["action"].tolist() == ["keep", "keep"]
+    assert decided["reason"].iloc[0] == "exposure +10.0% from target, kept without a price"
+    at_the_end = decide(
+        goals([0.1, 0.1]), prices(5 * SPREAD, -0.02), empty_decisions(), DUAL, day="2026-03-02", spread=SPREAD
+    )
+    assert at_the_end["action"].tolist() == ["keep", "keep"] and "allowed range" in at_the_end["reason"].iloc[0]
+    assert at_the_end["good"].all()  # judged, other than a day that is held
+
+
+def test_a_day_that_moved_nothing_is_remembered_by_the_pid():
+    log = run_days([{"achieved": [0.2, 0.1]}, {"achieved": [0.18, 0.1]}], PID)
+    assert log["action"].tolist() == ["keep", "keep", "step", "keep"]
+    assert after(of_day(log, 1))[0] == pytest.approx(0.05 + SPREAD * (0.4 * 0.1 + 0.3 * 0.1))
 
 
 def test_pid_by_hand():
@@ -116,7 +136,7 @@ def test_wrong_price_files_are_taken_back(wrong: pd.DataFrame | None, words: str
     assert rolled["action"].tolist() == ["rollback", "rollback"]
     assert words in rolled["reason"].iloc[0]
     assert rolled["price_after"].tolist() == of_day(log, 1)["price_before"].tolist()
-    assert of_day(log, 3)["action"].tolist() == ["step", "step"]
+    assert of_day(log, 3)["action"].tolist() == ["keep", "keep"]
 
 
 def test_prices_of_strangers_are_taken_back():
@@ -127,7 +147,7 @@ def test_prices_of_strangers_are_taken_back():
 
 def test_solved_prices_may_jump():
     log = run_days([{}, {"prices": prices(0.9, -0.02), "solved": True, "achieved": [0.2, 0.1]}])
-    assert of_day(log, 1)["action"].tolist() == ["step", "step"]
+    assert of_day(log, 1)["action"].tolist() == ["keep", "keep"]
     assert after(of_day(log, 1)) == [0.9, -0.02]
 
 
@@ -148,7 +168,7 @@ def test_a_breach_after_a_change_takes_back_and_then_holds():
     assert after(rolled) == of_day(log, 1)["price_before"].tolist()
     held = of_day(log, 4)
     assert held["action"].tolist() == ["hold", "hold"] and after(held) == after(rolled)
-    assert of_day(log, 5)["action"].tolist() == ["step", "step"]
+    assert of_day(log, 5)["action"].tolist() == ["keep", "keep"]
 
 
 def test_a_breach_without_a_change_holds():

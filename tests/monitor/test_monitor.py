@@ -1,6 +1,7 @@
 """A day judged against three quiet weeks: nothing fires, and each incident fires its own alarm."""
 
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,7 @@ from ltexpo.columns import Columns
 from ltexpo.errors import ColumnError, ConfigError
 from ltexpo.monitor import Events, Monitored, MonitorSettings, Published, monitor
 from ltexpo.monitor.alarms import KINDS
+from ltexpo.monitor.result import HELP
 
 DAYS = 21
 CALM = MonitorSettings(now=(FIRST + pd.Timedelta(days=60)).to_pydatetime(), pictures=False)
@@ -39,10 +41,11 @@ def fired(result: Monitored) -> set[tuple[str, str]]:
     return {(alarm.metric, alarm.group) for alarm in result.alarms}
 
 
-def test_a_quiet_day_raises_nothing_and_steps(before: Monitored):
+def test_a_quiet_day_raises_nothing_and_moves_nothing(before: Monitored):
     result = judge(before, day_of(DAYS))
     assert not before.alarms and not result.alarms
-    assert not result.breached and result.action == "step"
+    assert not result.breached and result.action == "keep"
+    assert result.prices["price"].tolist() == [0.1]
     assert set(result.metrics["day"]) == {day_name(n) for n in range(DAYS + 1)}
     assert not result.metrics["alarm"].any()
     known = result.today.set_index(["metric", "group"])["value"]
@@ -112,7 +115,84 @@ def test_an_unreadable_log_is_an_alarm_and_holds(before: Monitored):
 
 def test_lists_of_another_day_fire(before: Monitored):
     result = judge(before, day_of(DAYS), told=published(day_of(DAYS, seed=5)))
-    assert ("slots not as published", "all") in fired(result)
+    assert fired(result) == {("slots not as published", "all")}
+    assert result.alarms[0].words.endswith("%, where 0.0% is usual; were these the lists that were served?")
+    assert "clicks per request" in set(result.today["metric"])
+    assert {"calibration", "exposure", "demand"}.isdisjoint(result.today["metric"])
+    assert "the lists shown are not those published, so clicks are judged" in result.notes[-1]
+    assert result.action == "hold" and result.prices["price"].tolist() == [0.1]
+
+
+def test_without_earlier_days_nothing_is_usual():
+    today = day_of(0)
+    result = monitor(items(), Events(today), CALM, day=day_name(0), published=published(day_of(0, seed=5)))
+    told = [alarm.words for alarm in result.alarms]
+    assert len(told) == 1 and told[0].startswith("slots not as published: ")
+    assert told[0].endswith("%, where 1.0% is borne; were these the lists that were served?")
+
+
+def test_fewer_clicks_of_other_lists_break_the_guardrail_and_prices_hold(before: Monitored):
+    """The breach is found behind the fault, prices hold on such days, and go back on the first sound day."""
+    result = before
+    good = float(before.prices["price"].iloc[0])
+    for n in range(DAYS, DAYS + 6):
+        today = day_of(n, chance=0.18)
+        elsewhere = n < DAYS + 5
+        result = monitor(
+            items(), Events(today), CALM, day=day_name(n), metrics=result.metrics, decisions=result.decisions,
+            published=published(day_of(n, seed=5) if elsewhere else today, price=good + 0.01),
+        )
+        if elsewhere:
+            assert ("slots not as published", "all") in fired(result)
+            assert result.action == "hold" and result.prices["price"].tolist() == [good + 0.01]
+            proven = result.breached
+    assert proven and result.breached
+    held = result.decisions[result.decisions["day"] == day_name(DAYS + 4)]
+    assert held["reason"].iloc[0].startswith("guardrail broken (clicks per request changed by")
+    assert "slots not as published" in held["reason"].iloc[0]
+    assert result.action == "rollback" and result.prices["price"].tolist() == [good]
+
+
+def test_a_log_at_fault_otherwise_judges_no_clicks(before: Monitored):
+    twice = pd.concat([day_of(DAYS, chance=0.05)] * 2, ignore_index=True)
+    result = judge(before, twice, told=published(day_of(DAYS, seed=5)))
+    assert {("slots not as published", "all"), ("duplicate events", "all")} <= fired(result)
+    assert "clicks per request" not in set(result.today["metric"])
+
+
+def test_new_products_that_nobody_was_shown_yet_are_told_in_words():
+    """A median that is not known yet is no number anywhere; the words say how many were shown."""
+    begin = FIRST + pd.Timedelta(days=DAYS)
+    arrived = {"p90": begin, "p91": begin, "p92": begin}
+    fresh = pd.DataFrame({"item_id": list(arrived), "title": "new", "category": "bags", "price": 5.0, "tier": "new"})
+    old = items().assign(created_at=FIRST - pd.Timedelta(days=90))
+    shop = pd.concat([old, fresh.assign(created_at=list(arrived.values()))], ignore_index=True)
+    today = day_of(DAYS)
+    one = today.iloc[:1].assign(item_id="p90", request_id="x")
+    some = pd.concat([today, one], ignore_index=True)
+    for shown, words in ((today, "none of the 3 new products was shown yet."),
+                         (some, "1 of the 3 new products were shown yet, too few for their median.")):
+        result = monitor(shop, Events(pd.concat([log(DAYS), shown])), CALM, day=day_name(DAYS))
+        assert f"days to first exposure: {words}" in result.notes
+        assert f"days to first exposure: {words}" in str(result)
+        assert "inf" not in str(result) and "Inf" not in result.to_prometheus()
+        assert "ltexpo_days_to_first_exposure" not in {name for name, _, _ in parse(result.to_prometheus())}
+
+
+def test_every_number_has_its_own_help(before: Monitored):
+    """Shares say that they are shares; a number without a help text is a mistake."""
+    results = [before, judge(before, early(day_of(DAYS)), told=published(day_of(DAYS)))]
+    carts = pd.concat([day_of(DAYS), day_of(DAYS).query("event == 'click'").assign(event="cart")])
+    bought = day_of(DAYS).query("event == 'click'").assign(event="purchase")
+    results.append(judge(before, pd.concat([carts, bought]), told=published(day_of(DAYS), price=3.0)))
+    results.append(judge(before, day_of(DAYS, chance=0.01)))
+    results.append(monitor(items(), Events(log(0 + 1).iloc[:0], trouble="x"), CALM, day=day_name(0)))
+    helps = {}
+    for result in results:
+        assert set(result.today["metric"]) - {"scores"} <= set(HELP)
+        helps |= dict(re.findall(r"^# HELP (\S+) (.*)$", result.to_prometheus(), flags=re.MULTILINE))
+    for share in ("events_of_unknown_items", "duplicate_events", "slots_not_as_published", "events_from_the_future"):
+        assert helps[f"ltexpo_{share}"].startswith("Share of the ")
 
 
 def test_fewer_clicks_break_the_guardrail_within_days(before: Monitored):
@@ -240,13 +320,15 @@ def test_few_users_are_not_told_apart():
 
 def test_it_renders(before: Monitored):
     text = str(before)
-    assert text.startswith(f"{before.day}: no alarms") and "prices: 1 step" in text
+    assert text.startswith(f"{before.day}: no alarms") and "prices: 1 keep" in text
     samples = parse(before.to_prometheus())
     names = {name for name, _, _ in samples}
     assert {"ltexpo_clicks_per_request", "ltexpo_exposure_target", "ltexpo_price", "ltexpo_alarms"} <= names
     assert ("ltexpo_guardrail_breached", {}, 0.0) in samples
     told = json.loads(json.dumps(before.to_dict()))
-    assert told["decision"]["action"] == "step" and told["alarms"] == [] and not told["breached"]
+    assert ("ltexpo_decisions", {"action": "keep"}, 1.0) in samples
+    assert ("ltexpo_decisions", {"action": "step"}, 0.0) in samples
+    assert told["decision"]["action"] == "keep" and told["alarms"] == [] and not told["breached"]
 
 
 def test_the_same_day_again_gives_the_same(before: Monitored):

@@ -65,7 +65,7 @@ def test_the_section_tells_the_days(days: Days):
     text = words(drawn)
     assert text.startswith("2026-03-13: 1 alarm. Prices follow what was shown. clicks clicks per request changed by "
                            "&lt;20%&gt; No new items are known.")
-    assert "clicks per list 0.7000 0.6500 0.7500" in text
+    assert "clicks per request 0.7000 0.6500 0.7500" in text
     assert "Tail and new products: exposure shown at least 41.0% of all exposure held rolled back" in text
     assert "2026-03-10 rollback &lt;b&gt;wrong&lt;/b&gt; price file 2026-03-07 hold no events on this day: held" in text
     assert "change of clicks per request 1 2026-03-13 2026-03-13" in text
@@ -73,6 +73,30 @@ def test_the_section_tells_the_days(days: Days):
     # one held day in each of the goal's figures, one rollback in each, and one broken guardrail
     assert drawn.count('<rect class="held"') == 2
     assert drawn.count('<circle class="rollback"') == 3
+
+
+def test_days_read_from_the_events_are_drawn_with_the_clicks(days: Days):
+    assert "Read from the events" not in monitor_section(days)
+    before = pd.DataFrame({
+        "day": ["2026-02-27", "2026-02-28", "2026-03-01"], "metric": "clicks per request", "group": "all",
+        "value": 0.7, "low": 0.65, "high": 0.75, "target": np.nan, "alarm": False,
+    })
+    drawn = monitor_section(Days(pd.concat([before, days.metrics], ignore_index=True), days.decisions, days.told))
+    text = words(drawn)
+    assert "Read from the events, to compare with: the first 3 days. Goals and prices are known from 2026-03-02 on." \
+        in text
+    assert drawn.count(">27 Feb</text>") == 2  # both figures of clicks have the same days, the goal's what was judged
+
+
+def test_a_day_that_moves_no_price_is_not_among_the_odd_ones(days: Days):
+    kept = days.decisions.assign(action=days.decisions["action"].replace("step", "keep"))
+    text = words(monitor_section(Days(days.metrics, kept, {**days.told, "decision": {"action": "keep"}})))
+    assert text.startswith("2026-03-13: 1 alarm. No price moves.")
+    assert "2026-03-10 rollback" in text and " keep " not in text
+
+
+def test_clicks_have_one_name(days: Days):
+    assert "clicks per list" not in words(monitor_section(days)).lower()
 
 
 def test_the_page_holds_it_only_where_it_was_run(own_run: Path):

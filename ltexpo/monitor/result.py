@@ -110,7 +110,7 @@ class Monitored:
         for row in rows:
             labels = {} if row["group"] == ALL else {"group": str(row["group"])}
             name = metric_name(row["metric"])
-            told = HELP[row["metric"]]
+            told = HELP.get(row["metric"], f"{row['metric']} of the judged day.")
             for part, help_ in (("value", told), *((part, f"{told} ({part})") for part in ("low", "high", "target"))):
                 if np.isfinite(row[part]):
                     samples.append(Sample(name if part == "value" else f"{name}_{part}", help_, labels, row[part]))

@@ -152,6 +152,7 @@ def incidents() -> dict[str, Incident]:
             log=some(0.04, lambda hit: hit.assign(timestamp=hit[Columns.Timestamp] + pd.Timedelta(days=365)))
         ),
         "other lists shown": Incident(log=other_lists),
+        "other lists shown, clicks × 0.75": Incident(log=other_lists, clicks=0.75),
         "category missing for 25% of items": Incident(items=no_category),
         "half of the prices × 5": Incident(
             items=lambda items: items.assign(price=items["price"] * np.where(np.arange(len(items)) % 2, 5.0, 1.0))

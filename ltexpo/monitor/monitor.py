@@ -224,14 +224,11 @@ def _shop(found: _Findings, judge: Judge, shop: Catalogue, events: Events, begin
     if wait is None:
         found.notes.append("no new items are known (created_at), so their wait for a first exposure is not judged.")
         return
-    median, low, high = (
-        number if np.isfinite(number) else NAN for number in (wait.median, wait.low, wait.high)
-    )
+    median, low, high = (days if np.isfinite(days) else NAN for days in (wait.median, wait.low, wait.high))
     found.rows.append(Row(day, "days to first exposure", ALL, median, low, high, n=wait.items))
     if not np.isfinite(wait.median):
-        told = f"{wait.shown:,} of the {wait.items:,} new products were shown yet, too few for their median" \
-            if wait.shown else f"none of the {wait.items:,} new products was shown yet"
-        found.notes.append(f"days to first exposure: {told}.")
+        found.notes.append(f"days to first exposure: not known yet, with {wait.shown or 'none'} of {wait.items:,} new "
+                           "products shown so far.")
 
 
 def _rates(found: _Findings, judge: Judge, own: list[Row]) -> None:

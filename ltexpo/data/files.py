@@ -1,7 +1,6 @@
 """Text, JSON and whatever else is written ↔ files, of which no reader ever sees half a one."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ltexpo.data.scratch import scratch, umask
-from ltexpo.errors import FAILING, OutputError, StorageError, TableError
+from ltexpo.errors import FAILING, TableError, unwritable
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             beside = held.enter_context(scratch(path, folder=False))
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+            raise unwritable(path, error) from error
         try:
             yield beside
             beside.chmod(0o666 & ~umask())
@@ -32,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         except OSError as error:
             if error.errno not in FAILING:
                 raise
-            raise StorageError(f"{path}: cannot be written ({os.strerror(error.errno or 0)}).") from error
+            raise unwritable(path, error) from error
 
 
 def write_json(value: Any, path: Path) -> Path:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ltexpo.data.scratch import scratch, umask
-from ltexpo.errors import OutputError
+from ltexpo.errors import OutputError, unwritable
 
 _MARK = ".ltexpo"
 """File that names the verb which wrote a folder, and what it wrote."""
@@ -37,7 +37,7 @@ def output_folder(out: Path, *, verb: str, inputs: Iterable[Path | None] = ()) -
                 beside = held.enter_context(scratch(out, folder=True))
                 _put_back(out)
             except OSError as error:
-                raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
+                raise unwritable(f"--out {out}", error) from error
             beside.chmod(0o777 & ~umask())
             yield beside
             (beside / _MARK).write_text(json.dumps({"verb": verb, "files": sorted(_files(beside))}) + "\n")

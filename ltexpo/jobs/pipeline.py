@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ltexpo.config import Settings
-from ltexpo.errors import ConfigError, OutputError
+from ltexpo.errors import ConfigError, unwritable
 from ltexpo.jobs.running.earlier import CARRIED, latest_run, shown_run
 from ltexpo.jobs.running.lock import LOCK_FILE, locked
 from ltexpo.jobs.running.manifest import RUN, Entry, Manifest
@@ -222,7 +222,7 @@ def run_pipeline(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"--out {out}: cannot write there ({error.strerror}).") from error
+        raise unwritable(f"--out {out}", error) from error
     with ExitStack() as stack:
         held = stack.enter_context(locked(out))
         try:

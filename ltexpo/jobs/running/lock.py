@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ltexpo.errors import LtexpoError, OutputError
+from ltexpo.errors import LtexpoError, unwritable
 
 LOCK_FILE = ".lock"
 _PATIENCE = 60.0
@@ -31,7 +31,7 @@ def locked(out: Path) -> Iterator[int]:
     try:
         held = os.open(out / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise OutputError(f"--out {out}: cannot be locked ({error.strerror}).") from error
+        raise unwritable(f"--out {out}", error) from error
     try:
         _take(held, out)
         os.ftruncate(held, 0)

@@ -4,13 +4,17 @@ import errno
 import os
 import reprlib
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-FAILING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+FAILING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What the system says of a disk that is full or fails."""
-_BAD_PATHS = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM})
-"""What it says of a path that cannot be, or may not be read."""
+_BAD_PATHS = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM,
+                        errno.EROFS})
+"""What it says of a path that cannot be, or may not be read or written."""
 LONGEST = 80
 """Characters of a value that a refusal shows; the rest is an ellipsis."""
 
@@ -97,25 +101,39 @@ class GuardrailError(LtexpoError):
     exit_code = 4
 
 
-class Terminated(SystemExit):
-    """A scheduler asked the job to stop: it leaves as for an error, so that scratch folders and workers go too."""
+class Stopped(SystemExit):
+    """A signal asked the job to stop; its exit code is 128 + the signal's number, as a shell says it."""
 
-    CODE = 128 + signal.SIGTERM
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.exit_code = 128 + number
 
 
-def terminate(number: int, frame: object) -> None:
-    """Handler of SIGTERM."""
-    raise Terminated(Terminated.CODE)
+@contextmanager
+def heeding_signals() -> Iterator[None]:
+    """SIGTERM and Ctrl-C leave the block as an error does (`Stopped`), so that scratch folders and workers go too."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    heeded = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def outcome(error: BaseException) -> tuple[str, int]:
     """What to say of an `error` that ends a job, and the exit code: also of what no code of ours foresees."""
     if isinstance(error, LtexpoError):
         return str(error), error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return "stopped.", 130
-    if isinstance(error, Terminated):
-        return "stopped.", Terminated.CODE
+    if isinstance(error, Stopped):
+        return "stopped.", error.exit_code
     if isinstance(error, MemoryError):
         return f"out of memory ({error}). Give the job more, or a smaller job." if str(error) else "out of memory.", 1
     if isinstance(error, OSError) and error.errno in FAILING:

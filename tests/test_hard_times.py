@@ -41,6 +41,7 @@ def old(room: Room) -> dict[str, bytes]:
 def spawn(folder: Path, script: str, *, limit: int | None = None) -> subprocess.Popen[str]:
     """A process of its own in `folder`; `limit`: bytes that a file of it may hold, as on a disk that fills up."""
     def bounded() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job is born deaf to it
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
@@ -96,10 +97,9 @@ def test_a_disk_that_is_full_at_the_nth_file(
 
 
 KILLED = """
-    import signal, threading, time
+    import threading, time
     import pyarrow.parquet as pq
     from ltexpo import cli
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
     real = pq.ParquetWriter.write_table
     def half(self, table, *words, **more):
         real(self, table, *words, **more)

@@ -1,9 +1,7 @@
 """Words on a command line → one job, and the exit code that tells how it went."""
 
 import logging
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +11,7 @@ from rich.logging import RichHandler
 
 from ltexpo.cli.commands import app
 from ltexpo.cli.saying import refuse
-from ltexpo.errors import Terminated, outcome, terminate
+from ltexpo.errors import Stopped, heeding_signals, outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,16 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not log.handlers:
         log.addHandler(RichHandler(console=_stderr(), show_path=False, show_level=False, markup=False))
     log.setLevel(logging.INFO if verbose else logging.WARNING)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
     try:
-        code = app(args=words, standalone_mode=False)
+        with heeding_signals():
+            code = app(args=words, standalone_mode=False)
     except typer.Abort:
         code = refuse("stopped.", 1)
     except typer.TyperException as error:
         # A usage error words itself best through the method that adds the option's name and near misses.
         code = refuse(str(getattr(error, "format_message", error.__str__)()), 2)
-    except (Exception, KeyboardInterrupt, Terminated) as error:
+    except (Exception, Stopped) as error:
         if verbose:
             traceback.print_exc()
         code = refuse(*outcome(error))

@@ -3,16 +3,14 @@
 import argparse
 import datetime as dt
 import logging
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ltexpo.config import documented_yaml, read_settings
-from ltexpo.errors import GuardrailError, Terminated, outcome, terminate
+from ltexpo.errors import GuardrailError, Stopped, heeding_signals, outcome
 from ltexpo.jobs.pipeline import STAGES, Pipeline, run_pipeline
 
 
@@ -29,8 +27,6 @@ def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None 
     log = logging.getLogger("ltexpo")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.DEBUG if options.verbose else logging.INFO)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
     name = Path(sys.argv[0]).stem or "run"
     given: dict[str, Any] = {key: getattr(options, key) for key in ("out", "seed", "day", "data", "previous")}
     try:
@@ -38,10 +34,11 @@ def pipeline_command(default: Path, about: str, arguments: Sequence[str] | None 
         if options.path is not None:
             imported = {**(pipeline.import_ or {}), "path": options.path}
             pipeline = pipeline.model_copy(update={"import_": imported})
-        run = run_pipeline(pipeline, source=str(options.pipeline), force=_forced(options.force), tell=_tell)
-    except (KeyboardInterrupt, Terminated) as stop:
+        with heeding_signals():
+            run = run_pipeline(pipeline, source=str(options.pipeline), force=_forced(options.force), tell=_tell)
+    except Stopped as stop:
         print(f"{name}: stopped; run again to go on from there.", file=sys.stderr)
-        return Terminated.CODE if isinstance(stop, Terminated) else 130
+        return stop.exit_code
     except Exception as error:
         if options.verbose:
             traceback.print_exc()

@@ -21,6 +21,8 @@ TRAINED_UNTIL = "trained_until"
 """Metadata of candidates and rankings: no event from this moment on was seen in training."""
 MADE_BY, BY_MODEL, BY_BLEND = "made_by", "model", "blend"
 """Metadata of the same: who scored them, a trained model or the blend of baselines."""
+MODEL_KEY = "model_key"
+"""Metadata of the same: which trained model, as a hash of its files."""
 NOTES = b"ltexpo"
 """Under which name a file keeps them."""
 

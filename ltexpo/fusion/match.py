@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ltexpo.config import check_settings
 from ltexpo.data.files import read_json, write_json
@@ -188,8 +188,8 @@ class MatchModel:
             folder / WORDS_FILE,
         )
         heat = {f"heat.{name}": torch.from_numpy(value) for name, value in vars(self.heat_).items()}
-        save_file({name: value.cpu().contiguous() for name, value in {**self.net_.state_dict(), **heat}.items()},
-                  folder / WEIGHTS_FILE)
+        weights = {name: value.cpu().contiguous() for name, value in {**self.net_.state_dict(), **heat}.items()}
+        (folder / WEIGHTS_FILE).write_bytes(save(weights))  # save_file would let nobody else read it
         write_json(facts, folder / CONFIG_FILE)
 
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ltexpo.config import check_settings
@@ -127,8 +127,8 @@ class GraphEncoder:
             "behaviour": self.behaviour_, "content": self.content_, "held_out_loss": self.history_,
         }
         write_json(facts, folder / CONFIG_FILE)
-        save_file({name: value.cpu().contiguous() for name, value in self.net_.state_dict().items()},
-                  folder / WEIGHTS_FILE)
+        weights = {name: value.cpu().contiguous() for name, value in self.net_.state_dict().items()}
+        (folder / WEIGHTS_FILE).write_bytes(save(weights))  # save_file would let nobody else read it
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto") -> "GraphEncoder":

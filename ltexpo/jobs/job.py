@@ -1,6 +1,7 @@
 """What every job shares: where its data lies, its seed, and which events its candidates were trained on."""
 
 import datetime as dt
+import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,12 @@ from ltexpo.columns import Columns
 from ltexpo.config import Settings
 from ltexpo.data.dataset import Dataset
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, read_metadata
+from ltexpo.data.tables import MADE_BY, MODEL_KEY, TRAINED_UNTIL, read_metadata
 from ltexpo.data.tail import TailSpec
 from ltexpo.errors import SplitError
+
+_WEIGHTS = (".json", ".parquet", ".safetensors", ".txt")
+"""Files of a model's folder that decide its scores."""
 
 
 class DataJob(Settings):
@@ -33,6 +37,22 @@ def trained_until(table: Path) -> str | None:
 def scored_by(table: Path) -> str | None:
     """Who scored the lists of the Parquet file `table`: `BY_MODEL` or `BY_BLEND`; None when it did not say."""
     return read_metadata(table).get(MADE_BY)
+
+
+def maker_of(table: Path) -> dict[str, str]:
+    """What the Parquet file `table` notes of who scored it, for whoever writes its lists anew."""
+    noted = read_metadata(table)
+    return {name: noted[name] for name in (MADE_BY, MODEL_KEY) if name in noted}
+
+
+def model_key(model: Path) -> str:
+    """Hash of all that the model in the folder `model` consists of."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in model.rglob("*") if path.is_file() and path.suffix in _WEIGHTS):
+        whole.update(f"{path.relative_to(model)}\n{path.stat().st_size}\n".encode())
+        with path.open("rb") as opened:
+            whole.update(hashlib.file_digest(opened, "sha256").digest())
+    return whole.hexdigest()[:16]
 
 
 def refuse_seen_test(table: Path, since: str | dt.date) -> None:

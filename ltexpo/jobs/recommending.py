@@ -14,11 +14,11 @@ from ltexpo.data.files import write_json
 from ltexpo.data.output_folder import output_folder
 from ltexpo.data.schema import GIVEN, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import BY_BLEND, BY_MODEL, MADE_BY, TRAINED_UNTIL, read_frame, write_frame
+from ltexpo.data.tables import BY_BLEND, BY_MODEL, MADE_BY, MODEL_KEY, TRAINED_UNTIL, read_frame, write_frame
 from ltexpo.engines.recommend import recommend_on
 from ltexpo.engines.session import spark_session
 from ltexpo.engines.settings import EngineSettings
-from ltexpo.jobs.job import DataJob
+from ltexpo.jobs.job import DataJob, model_key
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.ranking.asked import typed_in
 from ltexpo.ranking.recommend import Recommendation, RecommendSettings, recommend
@@ -90,15 +90,20 @@ def run_recommend(job: RecommendJob) -> Recommended:
                     result = recommend_on(
                         session, _users, job.from_root().model_dump_json(exclude_unset=True), folder / CANDIDATES_FILE,
                         partitions=job.partitions, k=model.settings.k, report=model.report_,
-                        noted={TRAINED_UNTIL: str(seen), MADE_BY: BY_MODEL},
+                        noted=_noted(job, seen),
                     )
             else:
                 result = _by_model(job, job.model, model, dataset)
-        noted = {TRAINED_UNTIL: str(seen), MADE_BY: BY_BLEND if job.model is None else BY_MODEL}
         if isinstance(result, Recommendation):
-            write_frame(result.candidates, folder / CANDIDATES_FILE, metadata=noted)
+            write_frame(result.candidates, folder / CANDIDATES_FILE, metadata=_noted(job, seen))
         write_json({**result.report, "seed": job.seed}, folder / RECOMMEND_FILE)
     return result
+
+
+def _noted(job: RecommendJob, seen: pd.Timestamp) -> dict[str, str]:
+    """What candidates say of themselves: `seen`, before which all events were learnt from, and who scored them."""
+    made = {MADE_BY: BY_BLEND} if job.model is None else {MADE_BY: BY_MODEL, MODEL_KEY: model_key(job.model)}
+    return {TRAINED_UNTIL: str(seen), **made}
 
 
 def _model(job: RecommendJob, folder: Path) -> "Model":

@@ -14,12 +14,12 @@ from ltexpo.data.files import write_json
 from ltexpo.data.output_folder import output_folder
 from ltexpo.data.schema import RANKINGS, read_table
 from ltexpo.data.split import as_utc
-from ltexpo.data.tables import MADE_BY, TRAINED_UNTIL, read_frame, write_frame
+from ltexpo.data.tables import BY_MODEL, MADE_BY, MODEL_KEY, TRAINED_UNTIL, read_frame, write_frame
 from ltexpo.data.tail import TailSpec
 from ltexpo.engines.rerank import engine_of
 from ltexpo.engines.settings import EngineSettings
 from ltexpo.errors import ConfigError
-from ltexpo.jobs.job import DataJob, scored_by, trained_until, training_tiers
+from ltexpo.jobs.job import DataJob, maker_of, model_key, trained_until, training_tiers
 from ltexpo.jobs.tracked import rerank_figures
 from ltexpo.jobs.vectors import ModelInputs
 from ltexpo.progress import logged
@@ -63,11 +63,11 @@ def run_rerank(job: RerankJob) -> Reranked:
             else:
                 start = None if job.warm_start is None else read_frame(job.warm_start)
                 result = reranker.fit(job.candidates, items=items, prices=start, rng=job.seed).fitted_
-            notes = {TRAINED_UNTIL: until, MADE_BY: scored_by(job.candidates)}
+            seen = {} if until is None else {TRAINED_UNTIL: until}
             with logged("write"):
                 result.lists.write(
                     *(folder / name for name in (RANKINGS_FILE, CONTROL_FILE, PROMOTIONS_FILE)),
-                    noted={name: held for name, held in notes.items() if held is not None},
+                    noted={**seen, **maker_of(job.candidates)},
                 )
         write_frame(result.prices, folder / PRICES_FILE)
         write_frame(result.boosts, folder / BOOSTS_FILE)
@@ -134,6 +134,11 @@ def _reasons(job: ExplainJob, folder: Path, listed: pd.DataFrame, dataset: Datas
     user = listed[Columns.User if Columns.User in listed.columns else Columns.Request]
     pairs = pd.DataFrame({Columns.User: user.to_numpy(), Columns.Item: listed[Columns.Item].to_numpy()})
     model, read = Model.load(folder), None
+    noted = maker_of(job.rankings / RANKINGS_FILE)
+    if noted.get(MADE_BY, BY_MODEL) != BY_MODEL:
+        raise ConfigError(f"{job.rankings}: its lists were scored by a blend of baselines. Leave 'model' out.")
+    if noted.get(MODEL_KEY, model_key(folder)) != model_key(folder):
+        raise ConfigError(f"{job.rankings}: its lists were scored by another model than {folder}. Give that one.")
     if job.query is None and model.asks_:
         log.warning("%s reads queries and none is given: matches are as of a request without. Give 'query'.", folder)
     if job.query is not None:

@@ -60,6 +60,8 @@ def run_train(job: TrainJob) -> TrainReport:
         settings = ModelSettings(**{name: getattr(job, name) for name in ModelSettings.model_fields})
         reader = None if job.continue_from is None else Model.load(job.continue_from).reader_
         content = _content(job, dataset, folder)
+        makers = made_by(job.vectors)
+        learnt_from = {name: makers.get(name) for name in content}
         read_queries = _query_reader(job, settings, dataset, folder)
         if (folder / QUERY_FOLDER).is_dir():
             content = {**content, QUERY_WORDS: _words(folder / QUERY_FOLDER, dataset)}
@@ -73,7 +75,7 @@ def run_train(job: TrainJob) -> TrainReport:
             )
         report = train_report(model, dataset)
         model.write_into(folder)
-        write_json(made_by(job.vectors), folder / VECTORS_FILE)
+        write_json(learnt_from, folder / VECTORS_FILE)
         card = model_card(
             model, report, dataset, content, seed=job.seed, own_words=(folder / WORDS_FOLDER).is_dir()
         )
@@ -88,14 +90,15 @@ def _content(job: TrainJob, dataset: Dataset, folder: Path) -> Content:
         content = content_for(job.continue_from, job.vectors, dataset)
         if (job.continue_from / QUERY_FOLDER).is_dir():
             TfidfEncoder.load(job.continue_from / QUERY_FOLDER).write_into(folder / QUERY_FOLDER)
-        if not job.vectors:
+        if not job.vectors and content:
             TfidfEncoder.load(job.continue_from / WORDS_FOLDER).write_into(folder / WORDS_FOLDER)
         return content
     if job.vectors:
         return stored_content(job.vectors, dataset.items)
-    with stage("TF-IDF"):
-        encoder = TfidfEncoder(job.tfidf).fit(item_texts(dataset.items), rng=np.random.default_rng(job.seed))
-    encoder.write_into(folder / WORDS_FOLDER)
+    if not any(item_texts(dataset.items)):
+        log.warning("%s: no product has a title or an attribute: the model learns from behaviour alone.", job.data)
+        return {}
+    _learn_words(job, dataset, folder / WORDS_FOLDER)
     return {"text": _words(folder / WORDS_FOLDER, dataset)}
 
 
@@ -115,11 +118,19 @@ def _query_reader(
     if job.continue_from is not None:
         log.warning("queries are not read: %s, and the earlier model has no words for them.", why)
         return None
+    if not any(item_texts(dataset.items)):
+        log.warning("queries are not read: %s, and no product has a title or an attribute.", why)
+        return None
     log.warning("queries are read by the catalogue's words: %s.", why)
-    with stage("TF-IDF for queries"):
-        words = TfidfEncoder(job.tfidf).fit(item_texts(dataset.items), rng=np.random.default_rng(job.seed))
-    words.write_into(folder / QUERY_FOLDER)
-    return QueryEncoder(words)
+    return QueryEncoder(_learn_words(job, dataset, folder / QUERY_FOLDER))
+
+
+def _learn_words(job: TrainJob, dataset: Dataset, folder: Path) -> TfidfEncoder:
+    """TF-IDF of the catalogue, kept in `folder`."""
+    with stage("TF-IDF"):
+        encoder = TfidfEncoder(job.tfidf).fit(item_texts(dataset.items), rng=np.random.default_rng(job.seed))
+    encoder.write_into(folder)
+    return encoder
 
 
 def _words(folder: Path, dataset: Dataset) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -134,16 +145,24 @@ def content_for(model: Path, vectors: tuple[Path, ...], dataset: Dataset) -> Con
         if vectors:
             raise ConfigError(f"{model}: was trained on its own words; leave vectors out.")
         return {"text": _words(own, dataset)}
+    learnt = read_json(model / VECTORS_FILE)
+    if not learnt and not vectors:
+        return {}
     if not vectors:
         raise ConfigError(f"{model}: was trained on vectors; give the folders of such vectors with 'vectors'.")
-    learnt, given = (read_json(model / VECTORS_FILE) if (model / VECTORS_FILE).is_file() else {}), made_by(vectors)
-    other = sorted(name for name in set(learnt) & set(given) if learnt[name] != given[name])
+    given = made_by(vectors)
+    other = sorted(name for name in set(learnt) & set(given) if learnt[name] not in (None, given[name]))
     if other:
         raise ConfigError(
             f"vectors '{other[0]}' were made by another encoder, or at another precision, than those that {model} "
             "learnt from. Encode with that one (its folder lies beside the vectors that it made), or train again."
         )
     content = stored_content(vectors, dataset.items)
+    if set(content) != set(learnt):
+        raise ConfigError(
+            f"{model}: learnt from the vectors {', '.join(sorted(learnt))}; those given are "
+            f"{', '.join(sorted(content))}. Give folders that hold the same."
+        )
     if (model / QUERY_FOLDER).is_dir():
         content = {**content, QUERY_WORDS: _words(model / QUERY_FOLDER, dataset)}
     return content

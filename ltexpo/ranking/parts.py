@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 
 MATCH, ATTRIBUTES, BEHAVIOUR = "match", "attributes", "behaviour"
-POPULARITY, PRICE, USER, QUERY = "popularity", "price", "user", "query"
+POPULARITY, PLACE, PRICE, USER, QUERY = "popularity", "place", "price", "user", "query"
 GRAPH = "graph"
 BASELINE = "baseline"
 """What is said of every candidate before anything is known of it."""
-RESERVED = (MATCH, ATTRIBUTES, BEHAVIOUR, POPULARITY, PRICE, USER, QUERY, BASELINE)
+HISTORY = "history"
+"""What a product lacks before anybody took it: with it behaviour and popularity."""
+RESERVED = (MATCH, ATTRIBUTES, BEHAVIOUR, POPULARITY, PLACE, PRICE, USER, QUERY, HISTORY, BASELINE)
 """Parts that are not vectors: no vectors may be called so."""
 
 _COMPONENTS = {
@@ -17,8 +19,14 @@ _COMPONENTS = {
 }
 _WORDS = {
     "image": "picture", GRAPH: "product graph", "match": "likeness", USER: "the user's habits",
-    QUERY: "what was typed",
+    QUERY: "what was typed", PLACE: "place in the catalogue",
 }
+_LACKING = {QUERY: "nothing typed that is known"}
+
+
+def lack_of(part: str) -> str:
+    """The part that tells what a model makes of a pair where `part` is not there to be read."""
+    return f"no {part}"
 
 
 def parts_of(features: Iterable[str]) -> dict[str, str]:
@@ -26,7 +34,7 @@ def parts_of(features: Iterable[str]) -> dict[str, str]:
 
     Features of vectors V go to V itself, whatever its name; 'match' are those of the match model and likeness by all
     vectors at once. 'behaviour': what the user and others took; 'popularity': how often and how lately an item was
-    taken, how often looked at and then clicked, and its place in the catalogue's order.
+    taken, and how often looked at and then clicked; 'place': where it stands in the catalogue, and beside what.
     """
     names = list(features)
     vectors = {name.removeprefix("i_alike_") for name in names if name.startswith("i_alike_")}
@@ -40,6 +48,8 @@ def _part(name: str, vectors: set[str]) -> str:
         return found[1]
     if kind in ("s", "r"):
         return GRAPH if rest.startswith("given_") else _COMPONENTS[rest]
+    if kind == "i" and (rest == "place" or rest.startswith("order_")):
+        return PLACE
     if kind == "i":
         return ATTRIBUTES if rest.startswith(("heat_", "size_")) else POPULARITY
     if kind == "p":
@@ -60,7 +70,14 @@ def words(contributions: Mapping[str, float]) -> str:
     total = sum(value for value in parts.values() if value > 0)
     order = sorted(parts, key=lambda name: (-parts[name], name))
     shares = [(name, parts[name] / total) for name in order if total and parts[name] / total >= 0.005]
-    said = ", ".join(f"{share:.0%} {_WORDS.get(name, name)}" for name, share in shares)
+    said = ", ".join(f"{share:.0%} {_worded(name)}" for name, share in shares)
     said = f"this match is {said}" if said else "nothing speaks for this match"
     worst = order[-1] if order else None
-    return said if worst is None or parts[worst] >= 0 else f"{said}; against it: {_WORDS.get(worst, worst)}"
+    return said if worst is None or parts[worst] >= 0 else f"{said}; against it: {_worded(worst)}"
+
+
+def _worded(part: str) -> str:
+    lacked = part.removeprefix(lack_of(""))
+    if lacked != part:
+        return _LACKING.get(lacked, lack_of(_WORDS.get(lacked, lacked)))
+    return _WORDS.get(part, part)

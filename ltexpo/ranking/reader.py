@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from ltexpo.columns import Columns
 from ltexpo.config import Settings
@@ -189,7 +189,7 @@ class Reader:
             if network is not None:
                 (folder / name).mkdir()
                 network.write_into(folder / name)
-        save_file(self.directions_, folder / DIRECTIONS_FILE)
+        (folder / DIRECTIONS_FILE).write_bytes(save(self.directions_))  # save_file would let nobody else read it
 
     @classmethod
     def load(cls, folder: Path, settings: ReaderSettings) -> Self:

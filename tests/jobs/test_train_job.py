@@ -125,6 +125,59 @@ def test_a_model_of_all_events_notes_when_they_ended(shop: Shop, room: Path, tmp
     assert found == shop.dataset.events[Columns.Timestamp].max() + pd.Timedelta(microseconds=1)
 
 
+def test_anybody_may_read_a_model(room: Path):
+    plain = room / "plain"
+    plain.touch()
+    for path in (room / "model").rglob("*"):
+        assert path.is_dir() or path.stat().st_mode == plain.stat().st_mode, path
+
+
+def test_a_model_without_its_list_of_vectors_is_refused(
+    room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(room / "model", tmp_path / "model")
+    (tmp_path / "model" / "vectors.json").unlink()
+    code = recommend(room, tmp_path / "out", "--model", tmp_path / "model", "--vectors", room / "vectors")
+    assert "vectors.json: cannot be read" in refused(capsys, code)
+
+
+def test_other_vectors_than_those_learnt_from_are_refused(
+    shop: Shop, room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    rows, there = vectors_of(shop.dataset)["image"]
+    encoded = Encoded(rows, np.where(there, State.OK, State.ABSENT), computed=len(rows))
+    (tmp_path / "other").mkdir()
+    write_vectors(tmp_path / "other", pd.Index(shop.dataset.items[Columns.Item]), {"photo": encoded}, {})
+    code = recommend(room, tmp_path / "out", "--model", room / "model", "--vectors", tmp_path / "other")
+    assert "learnt from the vectors image; those given are photo. Give" in refused(capsys, code)
+
+
+def test_a_catalogue_without_a_word_learns_from_behaviour(
+    shop: Shop, room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    items = shop.dataset.items[[Columns.Item]].assign(**{Columns.Title: ""})
+    replace(shop.dataset, items=items).save(tmp_path / "bare")
+    given = ("--data", tmp_path / "bare", "--until", UNTIL)
+    assert run("train", *given, "--config", room / "train.yaml", "--out", tmp_path / "model") == 0
+    assert "no product has a title or an attribute" in caplog.text
+    assert run("recommend", *given, "--model", tmp_path / "model", "--k", 3, "--out", tmp_path / "out") == 0
+    assert len(read_frame(tmp_path / "out" / "candidates.parquet")) == 1_200
+    capsys.readouterr()
+    on = ("--continue-from", tmp_path / "model", "--config", room / "train.yaml", "--out", tmp_path / "on")
+    assert run("train", "--data", tmp_path / "bare", *on) == 0
+
+
+def test_lists_of_another_scorer_are_not_explained(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name, by in (("blend", ()), ("words", ("--model", room / "words"))):
+        assert recommend(room, tmp_path / name, "--until", UNTIL, *by) == 0
+        assert run("rerank", "--data", room / "data", "--candidates", tmp_path / name / "candidates.parquet",
+                   "--k", 3, "--out", tmp_path / f"{name}_lists") == 0
+    given = ("--data", room / "data", "--request", "U000001", "--model", room / "model", "--vectors", room / "vectors")
+    for name, why in (("blend", "a blend of baselines. Leave"), ("words", "another model than")):
+        code = run("explain", "--rankings", tmp_path / f"{name}_lists", *given)
+        assert why in refused(capsys, code)
+
+
 def test_explain_says_what_a_match_is_made_of(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     given = ("--model", room / "model", "--vectors", room / "vectors")
     assert recommend(room, tmp_path / "candidates", "--until", UNTIL, *given) == 0

@@ -1,5 +1,7 @@
 """What each part adds sums to the score; the match is shared among what it was read from; and the words for it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,10 +43,10 @@ def test_every_feature_has_a_part(model: Model):
 
 def test_vectors_of_any_name_are_a_part():
     found = parts_of(["i_alike_my_words", "p_last_my_words", "p_last_my", "p_brand_last", "i_heat_brand", "i_heat",
-                      "i_count_7", "p_price", "u_since", "s_ease", "r_taste", "p_same_age"])
+                      "i_count_7", "p_price", "u_since", "s_ease", "r_taste", "p_same_age", "i_order_3"])
     assert list(found.values()) == [
         "my_words", "my_words", "attributes", "attributes", "attributes", "popularity", "popularity", "price", "user",
-        "behaviour", "attributes", "behaviour",
+        "behaviour", "attributes", "behaviour", "place",
     ]
 
 
@@ -92,6 +94,22 @@ def test_the_match_is_shared_as_shapley_values_say(shop: Shop, content: Content,
         assert found["price"].iloc[row] == pytest.approx(plain["price"], abs=1e-9)
 
 
+def test_what_a_product_lacks_is_named_so(shop: Shop, content: Content, model: Model):
+    pairs = model.recommend(shop.dataset, content).candidates.iloc[[5, 900, 17]]
+    before = contributions(model, shop.dataset, content, pairs)
+    vectors, mask = content["image"]
+    bare = mask & (shop.dataset.items[Columns.Item] != pairs[Columns.Item].iloc[1]).to_numpy()
+    found = contributions(model, shop.dataset, {**content, "image": (vectors, bare)}, pairs)
+    assert found["no image"].iloc[[0, 2]].tolist() == [0, 0] and found["no image"].iloc[1] != 0
+    assert found["image"].iloc[1] == 0 and (found["image"].iloc[[0, 2]] != 0).all()
+    assert "no image" not in before.columns
+    events = shop.dataset.events
+    untaken = replace(shop.dataset, events=events[events[Columns.Item] != pairs[Columns.Item].iloc[0]])
+    found = contributions(model, untaken, content, pairs)
+    assert found["popularity"].iloc[0] == 0 and found["no history"].iloc[0] != 0
+    assert (found["popularity"].iloc[1:] != 0).all() and (found["no history"].iloc[1:] == 0).all()
+
+
 def _one(item: int, n_items: int) -> Csr:
     return csr((np.ones(1, dtype=np.float32), ([0], [item])), shape=(1, n_items))
 
@@ -112,4 +130,8 @@ def test_words_by_hand():
     assert words(parts) == "this match is 60% picture, 25% product graph, 15% behaviour; against it: popularity"
     assert words({"image": 1.0, "text": 0.001, BASELINE: 1.0}) == "this match is 100% picture"
     assert words({"image": -1.0, "user": 0.0, BASELINE: 1.0}) == "nothing speaks for this match; against it: picture"
+    assert words({"no image": 0.4, "place": 0.6, "no history": -1.0}) == (
+        "this match is 60% place in the catalogue, 40% no picture; against it: no history"
+    )
+    assert words({"image": 1.0, "no query": -1.0}).endswith("against it: nothing typed that is known")
     assert words({BASELINE: 1.0}) == "nothing speaks for this match"

@@ -38,13 +38,15 @@ def reliability_table(
 
 
 def expected_calibration_error(
-    predicted: npt.ArrayLike, outcome: npt.ArrayLike, *, bins: int = 10, attention: npt.ArrayLike | None = None
+    predicted: npt.ArrayLike, outcome: npt.ArrayLike, *, bins: int = 10, attention: npt.ArrayLike | None = None,
+    weight: npt.ArrayLike | None = None,
 ) -> float:
     """Σ_b weight_b · |observed_b − predicted_b| over the bins of `reliability_table`.
 
     The expected calibration error (Naeini et al., AAAI 2015) with bins of equal mass (Nguyen & O'Connor, EMNLP 2015).
+    With `weight` (n,) a row counts as so many, as one of a log does by its inverse propensity.
     """
-    p, y, a = _checked(predicted, outcome, attention)
+    p, y, a = _weighted(*_checked(predicted, outcome, attention), weight)
     return _error(p, y, a, _equal_mass(p, bins))
 
 
@@ -56,15 +58,17 @@ def calibration_by_popularity(
     deciles: int = 10,
     bins: int = 10,
     attention: npt.ArrayLike | None = None,
+    weight: npt.ArrayLike | None = None,
     clusters: npt.NDArray[Any] | None = None,
 ) -> pd.DataFrame:
     """As `reliability_table`, but over deciles of the rows by their item's `interactions` (n,), least popular first.
 
     Columns decile (from 1), interactions_low, interactions_high, n, weight, predicted, observed, low, high, and
     error: the expected calibration error within the decile, over `bins`. Rows of equal popularity share a decile, so
-    new products (0 interactions) stay together.
+    new products (0 interactions) stay together. With `weight` (n,) a row counts as so many, as one of a log does by its
+    inverse propensity.
     """
-    p, y, a = _checked(predicted, outcome, attention)
+    p, y, a = _weighted(*_checked(predicted, outcome, attention), weight)
     popularity = np.asarray(interactions, dtype=np.float64)
     if popularity.shape != p.shape:
         raise InputError(f"interactions has shape {popularity.shape}, predicted {p.shape}. Give one per row.")
@@ -113,6 +117,16 @@ def score_interval(
     tau = tau_of(p, spread)
     middle, half = location(p, tau), float(ndtri((1 + level) / 2)) * tau
     return np.asarray(expit(middle - half)), np.asarray(expit(middle + half))
+
+
+def _weighted(p: Array, y: Array, a: Array, weight: npt.ArrayLike | None) -> tuple[Array, Array, Array]:
+    """Outcomes and attention of rows that count as `weight` rows each."""
+    if weight is None:
+        return p, y, a
+    counts = np.asarray(weight, dtype=np.float64)
+    if counts.shape != p.shape or not ((counts > 0) & np.isfinite(counts)).all():
+        raise InputError("weight holds values of 0 or less, or not one for each row. Leave out rows that do not count.")
+    return p, counts * y, counts * a
 
 
 def _compare(

@@ -160,7 +160,7 @@ def fit_tiers(
     if outcome.sum() < MIN_EVENTS:
         return None
     attention = np.ones(len(scores)) if attention is None else np.asarray(attention, dtype=np.float64)
-    counts = _inverse(propensity) if propensity is not None else np.ones(len(scores))
+    counts = inverse_propensity(propensity) if propensity is not None else np.ones(len(scores))
     events = {name: int(outcome[tier == name].sum()) for name in Tier.All}
 
     def isotonic(rows: npt.NDArray[np.bool_]) -> Calibration:
@@ -186,7 +186,9 @@ def fit_tiers(
     return TierCalibration(head, tail, curve(Tier.New, tail), means, events)
 
 
-def _inverse(propensity: npt.NDArray[Any]) -> Floats:
+def inverse_propensity(propensity: npt.NDArray[Any]) -> Floats:
+    """Weights (n,) by which rows of a log stand for all that could have been shown, capped at that of a tenth of the
+    median propensity."""
     propensity = np.asarray(propensity, dtype=np.float64)
     return np.asarray(1 / np.maximum(propensity, np.median(propensity) / _CAP))
 

@@ -21,6 +21,11 @@ from ltexpo.ranking.recommend import training_events
 from ltexpo.ranking.spread import Spread
 from ltexpo.ranking.train_report import TrainReport, interval
 
+_TREES = {
+    "click": "learn whether a product is clicked or taken", "order": "learn the order of each user's products",
+    "tail": "learn the same as `click` from tail and new products alone",
+    "demand": "learn how often a product is taken by anybody",
+}
 _PACKAGES = ("lightgbm", "torch", "torch-geometric", "numpy", "pandas")
 
 
@@ -158,27 +163,29 @@ def _measures(report: TrainReport) -> str:
     text = _paragraph(
         f"Judged: {report.judged}. Every user is scored by boosters and calibration maps that did not learn from that "
         f"user. Lists {what}. The blend is the plain baselines' weighted sum. Intervals are 95%, over users, paired "
-        "for the difference."
+        "for the difference; `n` counts users' days, and for `auc` rows."
     )
     return f"{text}\n\n{_markdown(report.table())}"
 
 
 def _calibration(report: TrainReport) -> str:
-    what = "clicks" if report.shown else "interactions"
     rate = "clicks per examination" if report.shown else "share taken"
     rows = pd.DataFrame([
         {
             "interactions of the product": f"{row['interactions_low']:,.0f} to {row['interactions_high']:,.0f}",
-            "rows": f"{row['n']:,}", f"{what} expected": f"{row['predicted_events']:,.1f}",
-            f"{what} observed": f"{row['observed_events']:,.0f}", "expected rate": f"{row['predicted']:.4f}",
+            "rows": f"{row['n']:,}", "expected": f"{row['predicted']:.4f}",
             f"observed {rate}": f"{row['observed']:.4f}{interval(row['low'], row['high'])}",
             "error": f"{row['error']:.4f}",
         }
         for row in report.calibration.to_dict("records")
     ])
+    alike = (
+        "Rows count by their inverse propensity, as scores are meant for what would be shown if all were shown alike. "
+        if report.weighted else ""
+    )
     text = _paragraph(
         "By the popularity of the product (tenths of the rows, least popular first; rows of equal popularity stay "
-        "together). `error` is the expected calibration error within the row; over everything it is "
+        f"together). {alike}`error` is the expected calibration error within the row; over everything it is "
         f"{report.calibration_error:.4f}."
     )
     return f"{text}\n\n{_markdown(rows)}"
@@ -193,10 +200,13 @@ def _parts(model: Model) -> str:
     table = pd.DataFrame(shares).fillna(0.0)
     table = table.iloc[np.argsort(-table.mean(axis=1).to_numpy(), kind="stable")]
     words = table.map("{:.1%}".format).rename_axis("part").reset_index()
-    return f"""Share of the trees' gain, by what a feature is made of. `match` is the match model, which reads all of a
-product; `behaviour` is what the user and others took. Gain says what the trees used, not what would be lost without it.
-
-{_markdown(words)}"""
+    kinds = "; ".join(f"`{name}` {_TREES[name]}" for name in model.ranker_.boosters)
+    text = _paragraph(
+        f"Share of the trees' gain, by what a feature is made of. Trees: {kinds}. `match` is the match model, which "
+        "reads all of a product; `behaviour` is what the user and others took. Gain says what the trees used, not what would "
+        "be lost without it."
+    )
+    return f"{text}\n\n{_markdown(words)}"
 
 
 def _limits(model: Model, report: TrainReport) -> str:
@@ -222,11 +232,6 @@ def _limits(model: Model, report: TrainReport) -> str:
                 "What a product is worth that nobody was shown was learnt from others, drawn evenly, whose past was "
                 "taken away. Where new products are better or worse than these, their scores are off by as much."
             )
-        if model.label_days_[0].propensity is not None:
-            known.append(
-                "Scores are calibrated for what would be shown if all were shown alike (inverse propensity); the table "
-                "counts what was shown as it was."
-            )
     else:
         known += [
             "It is calibrated on candidates of users who came back. Users without history get lists, but none of them "
@@ -247,7 +252,7 @@ def _sizes(model: Model, seed: int) -> str:
     for name, trees in {**model.ranker_.boosters, "demand": model.demand_}.items():
         count = sum(booster.num_trees() for booster in trees.boosters_)
         size = f"{len(trees.boosters_)} boosters, {count:,} trees, {len(trees.features_)} features"
-        lines.append(f"- trees `{name}`: {size}")
+        lines.append(f"- trees `{name}`, which {_TREES[name]}: {size}")
     packages = ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)) is not None)
     lines += [
         f"- ltexpo {ltexpo.__version__}, Python {platform.python_version()}, {packages}",

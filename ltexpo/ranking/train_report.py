@@ -13,6 +13,7 @@ from ltexpo.metrics.accuracy import accuracy_measures, found_ranks
 from ltexpo.metrics.auc import auc_ratio
 from ltexpo.metrics.calibration import calibration_by_popularity, expected_calibration_error
 from ltexpo.metrics.summary import AllTiers, Measure, differences_table, measures_table
+from ltexpo.ranking.calibrate_tiers import inverse_propensity
 from ltexpo.ranking.explore import best_with_tail
 from ltexpo.ranking.model import Model
 from ltexpo.ranking.recommend import training_events
@@ -32,12 +33,13 @@ class TrainReport:
     """One row per metric and tier: blend, blend_low, blend_high, model, model_low, model_high, value (model − blend),
     low, high, n (users' days, or for auc rows); paired 95% intervals over users."""
     calibration: pd.DataFrame
-    """One row per decile of rows by their item's interactions: see `calibration_by_popularity`; and expected and
-    observed clicks (or interactions)."""
+    """One row per decile of rows by their item's interactions: see `calibration_by_popularity`."""
     calibration_error: float
     """Expected calibration error over all rows."""
     shown: bool
     """Whether rows are what users were shown, or candidates that they took or did not take."""
+    weighted: bool
+    """Whether calibration counts rows by inverse propensity, as the scores are calibrated."""
     days: tuple[str, ...]
     users: int
     """Distinct users judged."""
@@ -94,18 +96,25 @@ def train_report(model: Model, dataset: Dataset) -> TrainReport:
         if examined is not None:
             tier = np.concatenate([day.tier[day.candidates.item] for day in days])
             judged[name] += list(_aucs(np.concatenate(scores), outcome, examined, tier, users))
-    predicted = np.concatenate(unseen)
+    predicted, weight = np.concatenate(unseen), _weights(days)
     calibration = calibration_by_popularity(
-        predicted, outcome, np.concatenate(list(_interactions(model, dataset))), attention=examined, clusters=users
+        predicted, outcome, np.concatenate(list(_interactions(model, dataset))), attention=examined, weight=weight,
+        clusters=users,
     )
-    mass = len(outcome) if examined is None else float(examined.sum())
-    for name in ("predicted", "observed"):
-        calibration[f"{name}_events"] = calibration[name] * calibration["weight"] * mass
     return TrainReport(
         _compared(judged["model"], judged["blend"]), calibration,
-        expected_calibration_error(predicted, outcome, attention=examined), shown,
+        expected_calibration_error(predicted, outcome, attention=examined, weight=weight), shown, weight is not None,
         tuple(str(day.day.date()) for day in days), len(pd.unique(users)), len(outcome),
     )
+
+
+def _weights(days: list[LabelDay]) -> Floats | None:
+    """Inverse propensities (n,), of mean 1, of the rows of `days`; None where they were not logged."""
+    logged = [day.propensity for day in days if day.propensity is not None]
+    if len(logged) < len(days):
+        return None
+    weight = inverse_propensity(np.concatenate(logged))
+    return np.asarray(weight / weight.mean())
 
 
 def interval(low: float, high: float, form: str = ".4f") -> str:

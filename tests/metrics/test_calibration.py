@@ -119,3 +119,20 @@ def test_agrees_with_scikit_learn():
     assert table["observed"].to_numpy() == pytest.approx(observed)
     assert table["predicted"].to_numpy() == pytest.approx(predicted)
     assert log_loss(p, y).value == pytest.approx(sk.log_loss(y, p))
+
+
+def test_a_row_of_weight_two_counts_as_two():
+    p, y, a, seen = np.array([0.2, 0.6, 0.5, 0.9]), np.array([0, 1, 1, 0]), np.array([1, 0.5, 0.7, 0.2]), [0, 0, 3, 8]
+    twice = [0, 1, 1, 2, 2, 3]
+    weight, group = np.array([1, 2, 2, 1]), np.array([0, 1, 1, 2, 2, 3])
+    found = calibration_by_popularity(p, y, seen, deciles=2, bins=1, attention=a, weight=weight)
+    wanted = calibration_by_popularity(
+        p[twice], y[twice], np.take(seen, twice), deciles=2, bins=1, attention=a[twice], clusters=group
+    )
+    columns = ["weight", "predicted", "observed", "error"]
+    assert found[columns].to_numpy() == pytest.approx(wanted[columns].to_numpy())
+    one = expected_calibration_error(p, y, bins=1, attention=a, weight=weight)
+    assert one == pytest.approx(expected_calibration_error(p[twice], y[twice], bins=1, attention=a[twice]))
+    for wrong in ([1, 2], [1, 0, 1, 1]):
+        with pytest.raises(InputError, match="weight holds"):
+            expected_calibration_error(p, y, weight=wrong)

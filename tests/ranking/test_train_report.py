@@ -69,10 +69,16 @@ def test_calibration_counts_every_row_once(shop: Shop, trained: tuple[Model, Tra
     table = report.calibration
     outcome = np.concatenate([day.outcome for day in model.label_days_])
     assert table["n"].sum() == len(outcome) == report.rows
-    assert table["observed_events"].sum() == pytest.approx(outcome.sum())
     examined = [np.ones(len(day.outcome)) if day.examined is None else day.examined for day in model.label_days_]
-    expected = sum(float(a @ p) for a, p in zip(examined, model.ranker_.unseen_, strict=True))
-    assert table["predicted_events"].sum() == pytest.approx(expected)
+    looks, weight = np.concatenate(examined), np.ones(len(outcome))
+    assert report.weighted == (model.label_days_[0].propensity is not None)
+    if report.weighted:
+        shown = np.concatenate([day.propensity for day in model.label_days_])
+        weight = 1 / np.maximum(shown, np.median(shown) / 10)
+    predicted = np.concatenate(model.ranker_.unseen_)
+    share = table["weight"].to_numpy()
+    assert share @ table["observed"] == pytest.approx((weight @ outcome) / (weight @ looks))
+    assert share @ table["predicted"] == pytest.approx((weight * looks) @ predicted / (weight @ looks))
     assert table["interactions_low"].iloc[0] == 0
     # The first decile holds the rows of products that nobody had taken before the day.
     events = shop.dataset.events

@@ -58,8 +58,6 @@ class MatchModel:
     ) -> None:
         self.settings = settings or FusionSettings()
         self.training = training or TrainingSettings()
-        if self.settings.width % self.settings.heads:
-            raise ConfigError(f"width {self.settings.width} is not a multiple of heads {self.settings.heads}.")
         self.device, _ = choose_device(check_settings(RunSettings, {"device": device}, "options"))
 
     def fit(

@@ -1,8 +1,8 @@
 """How modalities are fused, and how the match model is trained."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ltexpo.config import Settings
 from ltexpo.fusion.inputs import Arrival
@@ -40,6 +40,12 @@ class FusionSettings(Settings):
     """Length of the vector of an attribute value."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout inside the layers; hidden tokens mostly make it needless."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; give one that is")
+        return self
 
 
 class TrainingSettings(Settings):

@@ -213,7 +213,10 @@ def _behaviour_pairs(
     """Source, target and weight of every behaviour edge, each relation weighing the same in all."""
     parts = [graph.edges[name] for name in sorted(from_behaviour(graph))]
     if not parts:
-        raise TableError("the graph has no edge from behaviour to learn from. Build it with events or given edges.")
+        raise TableError(
+            "the graph has no edge from behaviour to learn from: no two products were taken or looked at by the same "
+            "user. Build it with more events or given edges, or train a model without it (graph: null)."
+        )
     return (
         np.concatenate([edges.source for edges in parts]).astype(np.int64),
         np.concatenate([edges.target for edges in parts]).astype(np.int64),

@@ -1,12 +1,14 @@
 """How the graph network is built and trained."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ltexpo.config import Settings
 
 Convolution = Literal["sage", "hgt", "lightgcn"]
+HEADS = 4
+"""Attention heads of hgt."""
 
 
 class GraphEncoderSettings(Settings):
@@ -34,3 +36,9 @@ class GraphEncoderSettings(Settings):
     """Edges above which a step sees only a sampled part of the graph."""
     fanout: int = Field(5, ge=1)
     """Edges of each node and relation that such a sample follows."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.convolution == "hgt" and self.width % HEADS:
+            raise ValueError(f"width {self.width} is not a multiple of the {HEADS} heads of hgt; give one that is")
+        return self

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ltexpo.graph.encoder_settings import HEADS
 from ltexpo.graph.sampling import Relation
 
 Vectors = Mapping[str, Tensor]
@@ -126,7 +127,7 @@ class AttentionLayer(nn.Module):
             name: (self.types[source], f"r{i}", self.types[target])
             for i, (name, target, source) in enumerate(relations)
         }
-        self.conv = HGTConv(width, width, (list(self.types.values()), list(self.edges.values())), heads=4)
+        self.conv = HGTConv(width, width, (list(self.types.values()), list(self.edges.values())), heads=HEADS)
 
     def forward(self, x: Vectors, relations: Mapping[str, Adjacency], keep: Vectors) -> dict[str, Tensor]:
         """See `SageLayer.forward`."""

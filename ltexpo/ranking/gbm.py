@@ -200,6 +200,8 @@ class Gbm:
         given = config["calibration"]
         model.calibration_ = None if given is None else calibration_from(given)
         model.boosters_ = [lightgbm.Booster(model_str=_whole(path)) for path in model._paths(folder)]
+        if any(booster.num_feature() != len(model.features_) for booster in model.boosters_):
+            raise ConfigError(f"{folder}: its trees and its {_CONFIG} are of different models. Train it again.")
         return model
 
     def _raw(self, table: npt.NDArray[np.float32], bag: int) -> npt.NDArray[np.float64]:
@@ -301,7 +303,9 @@ def _check(
         raise TableError(f"features has {len(features):,} rows, outcome {len(label):,}, weight {len(mass):,}; "
                          "give one of each per row.")
     if groups < settings.bags:
-        raise TableError(f"group holds {groups} values, fewer than bags = {settings.bags}. Give more, or lower bags.")
+        raise TableError(
+            f"rows come from {groups} users (or days), fewer than bags = {settings.bags}. Give more, or lower bags."
+        )
     if label.min() == label.max():
         raise TableError(f"outcome is {label[0]:g} in every row, so nothing can be learnt. Give both outcomes.")
     if label.min() < 0 or (settings.objective != "poisson" and not np.isin(label, (0.0, 1.0)).all()):

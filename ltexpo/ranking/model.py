@@ -10,6 +10,7 @@ What learns what, so that nothing is told its own future:
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,6 +43,8 @@ from ltexpo.ranking.recommender import Recommendation, users_counted, wanted_use
 from ltexpo.ranking.rolling import LabelDay, RollingSettings, label_dates, roll
 from ltexpo.ranking.settings import RecommendSettings
 from ltexpo.ranking.users import Users
+
+log = logging.getLogger("ltexpo")
 
 CONFIG_FILE, READER_FOLDER, DEMAND_FOLDER, RANKER_FOLDER = "config.json", "reader", "demand", "ranker"
 
@@ -102,6 +105,9 @@ class Model:
         own = _reader_settings(settings)
         before = None if reader is None or reader.match_ is None else reader.match_.until_
         self.reader_ = Reader(own) if reader is None else reader.continued(own, before=dates[0])
+        if before is not None and History.of(items, earlier, event_weights=settings.event_weights).now < before:
+            log.warning("the networks learn from nothing new: the earlier model had learnt up to %s, and nothing was "
+                        "taken between that and the label days.", _moment(before))
         self.asks_ = read_queries is not None and typed_in(events)
         vectors, matcher = self.reader_.fit_read(
             items, earlier, content, users=dataset.users, edges=edges,
@@ -127,7 +133,7 @@ class Model:
             **chosen.report, "spread": None if spread is None else spread.record(),
             "label_days": [str(one.day.date()) for one in rolled.days],
             "calibration": {"means": self.ranker_.means}, "learnt_before": str(_end(events, settings)),
-            "continued_from": None if before is None else str(pd.Timestamp(before, unit="D", tz="UTC").round("s")),
+            "continued_from": None if before is None else str(_moment(before)),
         }
         return self
 
@@ -229,6 +235,11 @@ def _by_request(candidates: pd.DataFrame) -> pd.DataFrame:
     order = np.argsort(candidates[Columns.Request].to_numpy(dtype=object)[first], kind="stable")
     within = np.arange(len(candidates)) - np.repeat(np.cumsum(length[order]) - length[order], length[order])
     return candidates.take(np.repeat(first[order], length[order]) + within).reset_index(drop=True)
+
+
+def _moment(days: float) -> pd.Timestamp:
+    """The moment so many days after the epoch."""
+    return pd.Timestamp(days, unit="D", tz="UTC").round("s")
 
 
 def _end(events: pd.DataFrame, settings: ModelSettings) -> pd.Timestamp:

@@ -203,8 +203,8 @@ def _parts(model: Model) -> str:
     kinds = "; ".join(f"`{name}` {_TREES[name]}" for name in model.ranker_.boosters)
     text = _paragraph(
         f"Share of the trees' gain, by what a feature is made of. Trees: {kinds}. `match` is the match model, which "
-        "reads all of a product; `behaviour` is what the user and others took. Gain says what the trees used, not what would "
-        "be lost without it."
+        "reads all of a product; `behaviour` is what the user and others took. Gain says what the trees used, not what "
+        "would be lost without it."
     )
     return f"{text}\n\n{_markdown(words)}"
 

@@ -140,15 +140,17 @@ def label_dates(
     dates = acted[Columns.Timestamp].dt.floor("D")
     first = acted.groupby(Columns.User)[Columns.Timestamp].min().dt.floor("D")
     found: list[pd.Timestamp] = []
+    back = 0
     for day in sorted(dates.unique(), reverse=True)[: settings.days]:
         users = acted.loc[dates == day, Columns.User].unique()
-        if int((first.reindex(users) < day).sum()) < settings.min_users:
+        back = int((first.reindex(users) < day).sum())
+        if back < settings.min_users:
             break
         found.append(day)
     if not found:
         raise SplitError(
-            f"on the last day of training fewer than {settings.min_users} users come back, so the ranker has nothing "
-            "to learn from. Lower rolling.min_users or use the blend."
+            f"on the last day of training {back} users come back, fewer than rolling.min_users = {settings.min_users}: "
+            "the ranker has too little to learn from. Lower it, train on more events, or use the blend."
         )
     return found[::-1]
 

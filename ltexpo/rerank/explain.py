@@ -43,7 +43,8 @@ class Explanation:
             if slot["before"] == slot["after"]:
                 continue
             lines.append(f"       in place of {_cut(slot['before'], WIDTH - 19)}")
-            came = "not in the plain list" if pd.isna(slot["rank_before"]) else f"rank {slot['rank_before']} before"
+            rank = slot["rank_before"]
+            came = "not in the plain list" if pd.isna(rank) else f"rank {int(rank)} before"
             boosted = slot["boost"] and not pd.isna(slot["goal"])
             paid = f"boost {slot['boost']:+.4g} for {slot['goal']}, " if boosted else ""
             lines.append(f"       {came}, {paid}clicks {slot['clicks']:+.4f}")

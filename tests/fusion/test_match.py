@@ -152,8 +152,8 @@ def test_one_user_is_enough_to_train():
 def test_refusals(model):
     with pytest.raises(LtexpoError, match="not fitted"):
         MatchModel().item_vectors(ITEMS, CONTENT)
-    with pytest.raises(ConfigError, match="not a multiple"):
-        MatchModel(FusionSettings(width=10, heads=4))
+    with pytest.raises(ValueError, match="not a multiple"):
+        FusionSettings(width=10, heads=4)
     with pytest.raises(ConfigError, match="the model learnt"):
         model.item_vectors(ITEMS, {})
     with pytest.raises(ConfigError, match="'smell' is not a token"):

@@ -196,6 +196,23 @@ def test_explain_says_what_a_match_is_made_of(room: Path, tmp_path: Path, capsys
     assert "request 'nobody' has no list" in unknown
 
 
+def test_going_on_without_a_new_day_is_said(room: Path, caplog: pytest.LogCaptureFixture):
+    assert train(room, "same", "--continue-from", room / "words", "--until", UNTIL) == 0
+    assert "learn from nothing new" in caplog.text
+    caplog.clear()
+    assert train(room, "further", "--continue-from", room / "words") == 0
+    assert "learn from nothing new" not in caplog.text
+
+
+def test_trees_of_another_model_are_refused(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copytree(room / "model", tmp_path / "model")
+    for path in (room / "model" / "demand").glob("*.txt"):
+        for other in (tmp_path / "model" / "ranker").rglob("*.txt"):
+            shutil.copy(path, other)
+    code = recommend(room, tmp_path / "out", "--model", tmp_path / "model", "--vectors", room / "vectors")
+    assert "are of different models" in refused(capsys, code)
+
+
 def test_training_goes_on_from_a_model(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert train(room, "later", "--continue-from", room / "words") == 0
     before, after = (read_json(room / name / "reader" / "match" / "config.json") for name in ("words", "later"))

@@ -66,6 +66,10 @@ def test_a_list_worked_by_hand():
     text = str(shown)
     assert "b B" in text
     assert "in place of" in text
+    assert "not in the plain list, boost" in text and "rank 2 before" in str(
+        explain("r", result.control.assign(price=0.0).iloc[[1, 0, 2]].assign(rank=[1, 2, 3]), result.control,
+                result.boosts, ITEMS)
+    )
     assert max(map(len, text.splitlines())) <= 80
 
 

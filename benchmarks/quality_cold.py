@@ -3,7 +3,8 @@
 On a made shop, whose truth is known (--out keeps it):
     python benchmarks/quality_cold.py --out DIR [--items 6000 --users 4000 --days 14] [--label-days 3] [--seeds 0,1,2]
 trained without the last two days. Printed: scores of the impressions of these two days against their clicks and
-against the truth, by popularity decile; and how often the 90% interval of a score (score_spread) holds the truth.
+against the truth, by popularity decile; how often the 90% interval of a score (score_spread) holds the truth; and what
+lists that are re-ranked to a tail share promise in clicks, against the truth.
 
 On H&M, tested as quality_hm.py does, on the hidden products alone:
     python benchmarks/quality_cold.py --hm PATH --vectors DIR (--validate | --test) [--seeds 0,1,2]
@@ -36,10 +37,12 @@ from ltexpo.ranking.click_ranker import ClickRanker
 from ltexpo.ranking.content import Content
 from ltexpo.ranking.model import Model, ModelSettings
 from ltexpo.ranking.shown import Shown
+from ltexpo.rerank import Goal, RerankSettings, rerank
 from ltexpo.sparse import csr
 
 HIDDEN, LEVEL, BINS = 0.1, 0.9, 10
 FIRST = (12, 100)
+TAIL_SHARE, SLOTS = 0.25, 12
 _AT_ONCE = 256
 
 
@@ -72,12 +75,12 @@ def main() -> None:
 
 def on_made_shops(options: argparse.Namespace, seeds: list[int]) -> None:
     """Print the tables of all seeds together; an interval is over users, each seed's users are others."""
-    shown, candidates, unseen = [], [], []
+    shown, candidates, unseen, listed = [], [], [], []
     for seed in seeds:
         made = Made.of(
             options.out, items=options.items, users=options.users, days=options.days, seed=seed, epochs=options.epochs
         )
-        for kept, rows in zip((shown, candidates, unseen), _one_shop(made, seed, options), strict=True):
+        for kept, rows in zip((shown, candidates, unseen, listed), _one_shop(made, seed, options), strict=True):
             kept.append(rows.assign(user=rows["user"] + f"#{seed}", seed=seed))
     print(f"\n{options.items:,} products, {options.users:,} users, {options.days} days, "
           f"{options.label_days} label days, seeds {', '.join(map(str, seeds))}")
@@ -86,12 +89,14 @@ def on_made_shops(options: argparse.Namespace, seeds: list[int]) -> None:
         "candidates": pd.concat(candidates), "impressions": pd.concat(shown), "hidden, drawn at random":
         pd.concat(unseen),
     })
+    _print_lists(pd.concat(listed))
 
 
 def _one_shop(
     made: Made, seed: int, options: argparse.Namespace
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Impressions of the last two days, candidates, and random pairs of a user and a hidden product: scores, truth."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Scores and truth of: impressions of the last two days, candidates, random pairs of a user and a hidden product,
+    and the slots of lists before and after re-ranking."""
     rng = np.random.default_rng(2_000 + seed)
     whole = made.shop.dataset
     hidden = drawn(len(whole.items), HIDDEN, rng)
@@ -137,7 +142,13 @@ def _one_shop(
     }).drop_duplicates()
     scored = _scored(model, dataset, content, pd.concat([pairs, random]).drop_duplicates())
     seen = judged(pairs.merge(scored, how="left")).assign(clicked=shown.clicked, examined=shown.examined)
-    return seen.assign(propensity=shown.propensity), judged(candidates), judged(random.merge(scored, how="left"))
+    lists = rerank(candidates, whole.items.assign(**{Columns.Tier: tiers[Columns.Tier].reindex(
+        whole.items[Columns.Item]).to_numpy()}), RerankSettings(
+            k=SLOTS, goals=[Goal(group="tail", min_share=TAIL_SHARE)], score_kind="probability"))
+    slots = pd.concat([lists.control.assign(lists="before"), lists.rankings.assign(lists="re-ranked")])
+    rows = judged(slots[[Columns.User, Columns.Item]].merge(candidates, how="left"))
+    rows = rows.assign(exposure=slots[Columns.Exposure].to_numpy(), lists=slots["lists"].to_numpy())
+    return seen.assign(propensity=shown.propensity), judged(candidates), judged(random.merge(scored, how="left")), rows
 
 
 def _tau(model: Model, tier: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
@@ -251,6 +262,23 @@ def _inverse(propensity: "pd.Series[float]") -> npt.NDArray[np.float64]:
 
 def _mean(rows: pd.DataFrame, name: str) -> float:
     return float(np.average(rows[name], weights=rows["examined"]))
+
+
+def _print_lists(slots: pd.DataFrame) -> None:
+    """Expected clicks of the lists before and after a tail share was asked for: by the scores, and by the truth."""
+    clicks = slots.assign(score=slots["exposure"] * slots["score"], truth=slots["exposure"] * slots["truth"])
+    print(f"\n| shop | lists | of | clicks by score | by the truth | by score / by the truth |\n"
+          f"| --- | --- | --- |{' ---: |' * 3}")
+    for seed, shop in [*clicks.groupby("seed"), ("all", clicks)]:
+        change = {}
+        for name, one in shop.groupby("lists"):
+            change[name] = one[["score", "truth"]].sum()
+            for tier, rows in [("all", one), *one.groupby("tier")]:
+                part = estimate(Ratio.of(rows["score"], rows["truth"], rows["user"].to_numpy()))
+                print(f"| {seed} | {name} | {tier} | {rows['score'].sum():,.1f} | {rows['truth'].sum():,.1f} | "
+                      f"{part.value:.3f} ({part.low:.3f}–{part.high:.3f}) |")
+        loss = 100 * (change["re-ranked"] / change["before"] - 1)
+        print(f"| {seed} | change | all | {loss['score']:+.2f}% | {loss['truth']:+.2f}% | |")
 
 
 def _print_coverage(tables: dict[str, pd.DataFrame]) -> None:

@@ -184,31 +184,35 @@ class ImageEncoder(Encoder):
         with ThreadPoolExecutor(self._workers) as pool:  # a job for each file would cost more than reading it
             return [file for files in pool.map(read, range(0, len(contents), _READ_TOGETHER)) for file in files]
 
-    def _compute(self, contents: list[bytes]) -> Computed:
+    def _compute(self, contents: list[bytes]) -> Iterator[Computed]:
         import torch
 
         device, dtype = choose_device(self.settings)
         model: Any = self.model_
-        vectors = np.zeros((len(contents), self.width), dtype=np.float32)
-        states = np.zeros(len(contents), dtype=np.uint8)
         waiting: list[tuple[int, torch.Tensor]] = []
+        broken: list[int] = []
 
-        def flush() -> None:
+        def seen() -> Computed:
             batch = torch.stack([picture for _, picture in waiting]).to(device, dtype, non_blocking=True)
-            vectors[[row for row, _ in waiting]] = model.encode_image(batch).float().cpu().numpy()
+            with torch.inference_mode():
+                vectors = model.encode_image(batch).float().cpu().numpy()
+            rows = np.array([row for row, _ in waiting], dtype=np.int64)
             waiting.clear()
+            return rows, vectors, np.full(len(rows), State.OK, dtype=np.uint8)
 
-        with torch.inference_mode():
-            for row, picture in enumerate(self._decoded(contents)):
-                if picture is None:
-                    states[row] = State.UNREADABLE
-                    continue
-                waiting.append((row, picture))
-                if len(waiting) == self.settings.batch_size:
-                    flush()
-            if waiting:
-                flush()
-        return vectors, states
+        for row, picture in enumerate(self._decoded(contents)):
+            if picture is None:
+                broken.append(row)
+                continue
+            waiting.append((row, picture))
+            if len(waiting) == self.settings.batch_size:
+                yield seen()
+        if waiting:
+            yield seen()
+        yield (
+            np.array(broken, dtype=np.int64), np.zeros((len(broken), self.width), dtype=np.float32),
+            np.full(len(broken), State.UNREADABLE, dtype=np.uint8),
+        )
 
     def _decoded(self, contents: list[bytes]) -> "Iterator[torch.Tensor | None]":
         """Preprocessed pictures in order, decoded ahead by threads: Pillow and torch let go of the interpreter lock."""
@@ -247,7 +251,7 @@ class TitleEncoder(Encoder):
     def _read(self, contents: Sequence[object]) -> list[bytes | State]:
         return [text_bytes(content) for content in contents]
 
-    def _compute(self, contents: list[bytes]) -> Computed:
+    def _compute(self, contents: list[bytes]) -> Iterator[Computed]:
         import torch
 
         device, _ = choose_device(self.pictures.settings)
@@ -256,15 +260,14 @@ class TitleEncoder(Encoder):
         longest = tokenizer.context_length * 64
         lengths = _token_counts(tokenizer, [text[:longest] for text in texts])
         states = np.where(lengths > tokenizer.context_length, State.TRUNCATED, State.OK).astype(np.uint8)
-        vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         rows = np.argsort(-lengths, kind="stable")
         size = self.pictures.settings.batch_size
-        with torch.inference_mode():
-            for begin in range(0, len(rows), size):
-                batch = rows[begin : begin + size]
-                tokens = tokenizer([texts[row][:longest] for row in batch]).to(device)
-                vectors[batch] = model.encode_text(tokens).float().cpu().numpy()  # type: ignore[operator]
-        return vectors, states
+        for begin in range(0, len(rows), size):
+            batch = rows[begin : begin + size]
+            tokens = tokenizer([texts[row][:longest] for row in batch]).to(device)
+            with torch.inference_mode():
+                vectors = model.encode_text(tokens).float().cpu().numpy()  # type: ignore[operator]
+            yield batch, vectors, states[batch]
 
 
 def _token_counts(tokenizer: Any, texts: list[str]) -> "np.ndarray[Any, np.dtype[np.int64]]":

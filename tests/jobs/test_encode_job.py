@@ -74,7 +74,7 @@ def test_saved_models_encode_and_every_row_is_accounted_for(room: Path):
     assert (room / "models.cache").is_dir()
     second = run_encode(EncodeJob.model_validate({"data": room / "made", "out": room / "models", **given}))
     assert second.encoded["text"].computed == 0
-    assert second.encoded["image"].computed == broken  # tried again
+    assert second.encoded["image"].computed == 0  # the broken ones are tried again, but the model sees none of them
     assert np.array_equal(second.encoded["image"].vectors, vectors.vectors["image"])
     assert "unreadable" in str(second)
 

@@ -259,7 +259,9 @@ class TitleEncoder(Encoder):
         texts = [content.decode() for content in contents]
         longest = tokenizer.context_length * 64
         lengths = _token_counts(tokenizer, [text[:longest] for text in texts])
-        states = np.where(lengths > tokenizer.context_length, State.TRUNCATED, State.OK).astype(np.uint8)
+        # a word without a blank is one token however long it is, and what was cut of it was not read
+        cut = np.array([len(text) > longest for text in texts], dtype=bool)
+        states = np.where((lengths > tokenizer.context_length) | cut, State.TRUNCATED, State.OK).astype(np.uint8)
         rows = np.argsort(-lengths, kind="stable")
         size = self.pictures.settings.batch_size
         for begin in range(0, len(rows), size):

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
@@ -85,7 +86,7 @@ class EncodeResult:
     encoded: dict[str, Encoded]
     seconds: dict[str, float]
     titles: dict[str, int]
-    """Items with an empty title, and of their whole texts those beyond the text model's limit."""
+    """Items with an empty title, and those whose whole text is beyond the limit of a model that read it."""
 
     def to_pandas(self) -> pd.DataFrame:
         """A row for each name: width, items with and without a vector, contents computed, seconds, and the states."""
@@ -116,7 +117,9 @@ def run_encode(job: EncodeJob) -> EncodeResult:
         # an item with a brand has a text without a title, and TF-IDF reads texts of any length: the states tell neither
         titles = {
             "empty titles": int((items[Columns.Title].fillna("").astype(str).str.strip() == "").sum()),
-            "cut off": runs["text"][1].counts().get(State.TRUNCATED.name.lower(), 0) if "text" in runs else 0,
+            "cut off": int(np.logical_or.reduce(
+                [np.zeros(len(items), dtype=bool), *(part.states == State.TRUNCATED for _, part, _ in runs.values())]
+            ).sum()),
         }
         facts = {
             "items": len(items), "columns": columns, "seed": job.seed, "titles": titles,

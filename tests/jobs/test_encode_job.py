@@ -79,6 +79,14 @@ def test_saved_models_encode_and_every_row_is_accounted_for(room: Path):
     assert "unreadable" in str(second)
 
 
+def test_what_any_model_cut_off_is_counted_once(room: Path):
+    vectors = encode(room, "cut", image=str(room / "clip"), titles=True)  # TF-IDF reads texts of any length
+    assert vectors.facts["vectors"]["title"]["states"]["truncated"] == 2
+    assert vectors.facts["titles"]["cut off"] == 2
+    both = encode(room, "cut both", text=str(room / "bert"), image=str(room / "clip"), titles=True)
+    assert both.facts["titles"]["cut off"] == 2
+
+
 def test_train_makes_a_pair_that_a_later_run_takes_up(room: Path):
     config = room / "train.yaml"
     config.write_text(yaml.safe_dump({"pair": {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
-_LOCAL, _HUB = "local-dir:", "hf-hub:"
+LOCAL, _HUB = "local-dir:", "hf-hub:"
 _READ_TOGETHER = 64
 _MAX_ASPECT = 20
 """Of a longer strip only the middle is seen: resized by its short side it would fill the memory."""
@@ -64,11 +64,11 @@ class ImageEncoder(Encoder):
 
     def __init__(self, settings: ImageSettings) -> None:
         self.settings = settings
-        name = settings.model.removeprefix(_LOCAL)
+        name = settings.model.removeprefix(LOCAL)
         self.folder: Path | None = None
         if settings.model.startswith(_HUB):
             self.folder = model_folder(settings.model.removeprefix(_HUB), field="model")
-        elif settings.model.startswith(_LOCAL) or Path(name).expanduser().is_dir():
+        elif settings.model.startswith(LOCAL) or Path(name).expanduser().is_dir():
             self.folder = model_folder(name, field="model")
         if self.folder is None:
             self._checkpoint: Path | None = _checkpoint(settings)
@@ -86,7 +86,7 @@ class ImageEncoder(Encoder):
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The encoder in `folder`, with the default settings."""
-        return cls(ImageSettings(model=f"{_LOCAL}{folder}"))
+        return cls(ImageSettings(model=f"{LOCAL}{folder}"))
 
     def save(self, out: Path) -> Path:
         """Write config, weights and tokenizer into the folder `out`, all or nothing; `load` reads it."""
@@ -109,7 +109,7 @@ class ImageEncoder(Encoder):
 
     def keys(self, contents: Sequence[object], *, root: Path | None = None) -> list[bytes | State]:
         """What each picture is known by; see `Encoder.keys`."""
-        return keys_of(self._read(contents, root=root))
+        return picture_keys(contents, root, workers=self._workers)
 
     @cached_property
     def titles(self) -> "TitleEncoder":
@@ -142,7 +142,7 @@ class ImageEncoder(Encoder):
     @cached_property
     def _loaded(self) -> "tuple[torch.nn.Module, Any]":
         device, dtype = choose_device(self.settings)
-        name = self.settings.model if self.folder is None else f"{_LOCAL}{self.folder}"
+        name = self.settings.model if self.folder is None else f"{LOCAL}{self.folder}"
         with open_clip() as library, quiet():
             try:
                 model, preprocess = library.create_model_from_pretrained(
@@ -168,7 +168,7 @@ class ImageEncoder(Encoder):
     @cached_property
     def tokenizer_(self) -> Any:
         """The model's own tokenizer: texts → (n, context) ids."""
-        name = self.settings.model if self.folder is None else f"{_LOCAL}{self.folder}"
+        name = self.settings.model if self.folder is None else f"{LOCAL}{self.folder}"
         with open_clip() as library, quiet():
             return library.get_tokenizer(name)
 
@@ -294,6 +294,17 @@ def picture_bytes(content: object, root: Path | None) -> bytes | State:
         return State[str(error).split(":", 1)[0].upper()]
     except (OSError, ValueError):  # no right to read it, or a name that no file can have
         return State.UNREADABLE
+
+
+def picture_keys(
+    contents: Sequence[object], root: Path | None, *, workers: int | None = None
+) -> list[bytes | State]:
+    """What pictures are known by, or why there are none; of the files no more are in memory than are being read."""
+    def read(begin: int) -> list[bytes | State]:
+        return keys_of([picture_bytes(content, root) for content in contents[begin : begin + _READ_TOGETHER]])
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        return [key for keys in pool.map(read, range(0, len(contents), _READ_TOGETHER)) for key in keys]
 
 
 def decoded(content: bytes, preprocess: Any) -> "torch.Tensor | None":

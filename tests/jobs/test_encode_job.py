@@ -87,13 +87,16 @@ def test_what_any_model_cut_off_is_counted_once(room: Path):
     assert both.facts["titles"]["cut off"] == 2
 
 
+PAIR = {
+    "model": {"width": 8, "image_size": 32, "image_model": "test_resnet", "words": 100, "context": 12,
+              "text_width": 32, "text_layers": 1},
+    "epochs": 1, "batch_size": 16, "device": "cpu",
+}
+
+
 def test_train_makes_a_pair_that_a_later_run_takes_up(room: Path):
     config = room / "train.yaml"
-    config.write_text(yaml.safe_dump({"pair": {
-        "model": {"width": 8, "image_size": 32, "image_model": "test_resnet", "words": 100, "context": 12,
-                  "text_width": 32, "text_layers": 1},
-        "epochs": 1, "batch_size": 16, "device": "cpu",
-    }}))
+    config.write_text(yaml.safe_dump({"pair": PAIR}))
     with pytest.raises(SystemExit) as done:
         main(["encode", "--data", str(room / "made"), "--out", str(room / "own"), "--train", "--config", str(config)])
     assert done.value.code == 0
@@ -103,6 +106,49 @@ def test_train_makes_a_pair_that_a_later_run_takes_up(room: Path):
     later = encode(room, "later", text="none", image=str(room / "own" / "pair"))
     assert np.array_equal(later.vectors["image"], vectors.vectors["image"])
     assert ImageEncoder.load(room / "own" / "pair").width == 8
+    # yesterday's encoders give the vectors that yesterday's model reads, and lie beside them for tomorrow
+    assert np.array_equal(later.vectors["title"], vectors.vectors["title"])
+    third = encode(room, "third", text=str(room / "own" / "tfidf"), image=str(room / "later" / "pair"))
+    assert {name: facts["identity"] for name, facts in third.facts["vectors"].items()} == {
+        name: facts["identity"] for name, facts in vectors.facts["vectors"].items()
+    }
+    assert third.facts["vectors"]["text"]["settings"] == vectors.facts["vectors"]["text"]["settings"]
+    assert third.facts["vectors"]["image"]["settings"] == vectors.facts["vectors"]["image"]["settings"]
+
+
+def test_a_pair_is_trained_once_for_the_same(
+    room: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    from ltexpo.encoders import pair_training
+
+    trained: list[object] = []
+    train_pair = pair_training.train_pair
+
+    def counted(*given: object, **named: object) -> pair_training.TrainedPair:
+        trained.append(given)
+        return train_pair(*given, **named)  # type: ignore[arg-type]
+
+    def run(out: str, **settings: object) -> str:
+        told = {"data": room / "made", "out": room / out, "cache": room / "kept", "train": True, "pair": PAIR}
+        return str(run_encode(EncodeJob.model_validate({**told, **settings})))
+
+    monkeypatch.setattr(pair_training, "train_pair", counted)
+    assert "not trained anew" not in run("first")
+    with caplog.at_level("INFO", "ltexpo"):
+        assert "pair: not trained anew, taken from" in run("first again")
+    assert len(trained) == 1 and "used again" in caplog.text
+    first, again = ({file.relative_to(room / out): file.read_bytes() for file in (room / out).rglob("*")
+                     if file.is_file()} for out in ("first", "first again"))
+    assert first == again
+    run("other seed", seed=1)
+    run("other settings", pair={**PAIR, "epochs": 2})
+    assert len(trained) == 3
+    assert len(kept := list((room / "kept").glob("pair-*"))) == 3
+    for file in kept:
+        file.write_bytes(file.read_bytes()[:5_000])
+    assert "not trained anew" not in run("after damage")
+    assert len(trained) == 4
+    assert "not trained anew" in run("after damage, again")
 
 
 @pytest.mark.parametrize(("words", "says"), [

@@ -48,7 +48,7 @@ def keep_pair(folder: Path, file: Path) -> None:
     """Write the pair in `folder` as `file`."""
     with replacing(file) as beside, zipfile.ZipFile(beside, "w") as kept:
         for path in model_files(folder):
-            kept.write(path, path.relative_to(folder))
+            kept.writestr(zipfile.ZipInfo(path.name), path.read_bytes())  # without the times of the files
 
 
 def take_pair(file: Path, folder: Path) -> bool:

@@ -15,6 +15,8 @@ from ltexpo.data.files import read_json
 from ltexpo.data.tables import read_frame
 from ltexpo.encoders import ImageEncoder, ItemVectors, TfidfEncoder
 from ltexpo.jobs.encoding import EncodeJob, run_encode
+from ltexpo.jobs.pipeline import Pipeline
+from ltexpo.jobs.running.steps import stages
 
 pytest.importorskip("torch", reason="extra 'model' is not installed")
 
@@ -149,6 +151,51 @@ def test_a_pair_is_trained_once_for_the_same(
     assert "not trained anew" not in run("after damage")
     assert len(trained) == 4
     assert "not trained anew" in run("after damage, again")
+
+
+def test_a_night_encodes_by_the_encoders_of_the_night_before(room: Path):
+    """One title is another: TF-IDF and a pair made anew would be others, which yesterday's model cannot read."""
+    data = room / "changed"
+    items = Dataset.load(room / "made").items
+    Dataset.of(items.assign(title=["blue shirt", *items["title"][1:]])).save(data)
+    shutil.copytree(room / "made" / "images", data / "images")
+
+    def night(out: str, data: Path, **settings: object) -> ItemVectors:
+        [stage] = stages(Pipeline.model_validate({
+            "out": room / out, "data": str(data), "encode": {"text": "tfidf", "train": True, "pair": PAIR}, **settings,
+        }).settled(), "night")
+        stage.run()
+        return ItemVectors.load(room / out / "vectors")
+
+    def identities(vectors: ItemVectors) -> dict[str, str]:
+        return {name: facts["identity"] for name, facts in vectors.facts["vectors"].items()}
+
+    first = night("night one", room / "made")
+    second = night("night two", data, previous=room / "night one")
+    assert set(identities(first)) == {"text", "image", "title"}
+    assert identities(second) == identities(first)
+    assert not np.array_equal(second.of("text", ["i00"])[0], first.of("text", ["i00"])[0])
+    assert identities(night("night three", data, previous=room / "night two")) == identities(first)
+    anew = identities(night("night two anew", data))
+    assert all(anew[name] != identities(first)[name] for name in anew)
+
+
+def test_only_encoders_that_would_be_made_anew_are_taken_from_yesterday(tmp_path: Path):
+    vectors = tmp_path / "first" / "vectors"
+    for made in ("tfidf/tfidf.json", "pair/training.json"):
+        (vectors / made).parent.mkdir(parents=True)
+        (vectors / made).touch()
+    text, pair = {"text": str(vectors / "tfidf")}, {"image": str(vectors / "pair")}
+    for settings, taken in [
+        ({}, text), ({"text": "tfidf"}, text), ({"train": True}, {**text, **pair}),
+        ({"text": "none", "train": True}, pair), ({"text": "minilm", "image": "clip"}, {}),
+        ({"train": True, "image": "clip"}, text),
+    ]:
+        pipeline = Pipeline(out=tmp_path / "second", previous=tmp_path / "first", encode=settings)
+        assert pipeline.carried.get("encode", {}) == taken, settings
+        given = pipeline.given("encode")
+        assert given is not None and ("train" in given) == ("train" in settings and "image" not in taken), settings
+    assert Pipeline(out=tmp_path / "second", previous=tmp_path / "first", rerank={}).carried == {}
 
 
 @pytest.mark.parametrize(("words", "says"), [

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -344,12 +344,28 @@ def _checkpoint(settings: ImageSettings) -> Path:
             tags = ", ".join(library.list_pretrained_tags_by_model(settings.model)) or "none"
             raise ConfigError(f"'pretrained' is '{settings.pretrained}': no such file or tag. Tags: {tags}.")
         try:
+            if found.get("hf_hub"):
+                _ask_hub(found["hf_hub"])
             return Path(library.download_pretrained(found))
         except Exception as error:  # any of several download clients may have failed
             raise ConfigError(
                 f"'pretrained' is '{settings.pretrained}': its weights cannot be fetched ({type(error).__name__}: "
                 f"{str(error).splitlines()[0] if str(error) else 'no reason given'}). Give a file of weights."
             ) from error
+
+
+def _ask_hub(place: str) -> None:
+    """Raise at once where weights that are not here cannot be had either: a download would wait and ask again and
+    again, for each name that the weights may have. `place` is OWNER/NAME/FILE, as open_clip has it."""
+    import huggingface_hub as hub
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import repo_folder_name
+
+    repository = "/".join(place.split("/")[:2])
+    if (Path(hub.constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")).is_dir():
+        return
+    with suppress(HfHubHTTPError):  # it answers; what it has is the download's to find out
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, CONFIG_FILE), timeout=10)
 
 
 @contextmanager

@@ -54,8 +54,9 @@ class Pipeline(Settings):
     data: str | None = None
     """Dataset folder, or the address of one in an object store; null: RUN/data."""
     previous: Literal["latest"] | Path | None = None
-    """Run folder of an earlier day: its model is trained on, and the encoders that it fitted or trained (text: tfidf,
-    train) are used again, its prices are started from, its lists and history are monitored. latest: of the runs beside this one, the last of an earlier day whose lists were made; null: none."""
+    """Run folder of an earlier day: its model is trained on, the encoders that it fitted or trained (text: tfidf and
+    train) are used again, its prices are started from, its lists and history are monitored. latest: of the runs beside
+    this one, the last of an earlier day whose lists were made; null: none."""
     shown: Path | None = None
     """Run folder whose lists were shown yesterday, if not those of `previous`: they are monitored, with its history.
     null: of `previous`, or where that published nothing, of the last run before it that did."""

@@ -145,7 +145,8 @@ def test_a_pair_is_trained_once_for_the_same(
     run("other seed", seed=1)
     run("other settings", pair={**PAIR, "epochs": 2})
     assert len(trained) == 3
-    assert len(kept := list((room / "kept").glob("pair-*"))) == 3
+    kept = list((room / "kept").glob("pair-*"))
+    assert len(kept) == 3
     for file in kept:
         file.write_bytes(file.read_bytes()[:5_000])
     assert "not trained anew" not in run("after damage")
@@ -218,3 +219,22 @@ def test_wrong_settings_are_refused_in_a_line(
     assert says in said
     assert said.count("\n") == 1
     assert not (room / "refused").exists()
+
+
+def test_weights_on_a_hub_that_is_out_of_reach_are_refused_at_once(
+    room: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    import huggingface_hub
+    import open_clip
+
+    def away(*given: object, **named: object) -> None:
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(room / "hub"))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", away)
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda *_: pytest.fail("a download was tried"))
+    words = ["encode", "--data", str(room / "made"), "--out", str(room / "refused"), "--image", "ViT-B-32"]
+    with pytest.raises(SystemExit) as refused:
+        main([*words, "--pretrained", "openai"])
+    assert refused.value.code == 2
+    assert "cannot be fetched (ConnectionError: no route to the hub)" in capsys.readouterr().err

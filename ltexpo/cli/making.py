@@ -62,12 +62,17 @@ def describe(
 def encode(
     data: Data = None, out: Out = None,
     text: Annotated[
-        str | None, typer.Option(help="tfidf, minilm, a model's folder, an id of the Hugging Face hub, or none.")
+        str | None, typer.Option(help="tfidf, minilm, a model's folder (for yesterday's model: tfidf/ of its vectors), "
+                                       "an id of the Hugging Face hub, or none.")
     ] = None,
-    image: Annotated[str | None, typer.Option(help="A model's folder, an architecture of open_clip, or none.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="A model's folder (for yesterday's model: pair/ of its vectors), an architecture "
+                                      "of open_clip, or none.")
+    ] = None,
     pretrained: Annotated[str | None, typer.Option(help="With an architecture: a tag or a file of weights.")] = None,
     train: Annotated[
-        bool | None, typer.Option("--train", help="Train a small pair of encoders on this catalogue and use it.")
+        bool | None, typer.Option("--train", help="Train a small pair of encoders on this catalogue and use it; "
+                                           "one trained on the same is used again.")
     ] = None,
     engine: Engine = None, master: Master = None, partitions: Partitions = None,
     config: Config = None, seed: Seed = None, verbose: Verbose = False,

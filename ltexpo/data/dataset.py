@@ -153,7 +153,7 @@ def describe(dataset: Dataset, *, source: str = "", left_out: dict[str, int] | N
     facts: dict[str, Any] = {
         "source": source,
         "items": len(items),
-        "missing": {column: int(items[column].isna().sum()) for column in items.columns if items[column].isna().any()},
+        "missing": _missing(items),
         "left_out": left_out or {},
         "tolerated": dataset.notes,
     }
@@ -169,6 +169,19 @@ def describe(dataset: Dataset, *, source: str = "", left_out: dict[str, int] | N
     if users is not None:
         facts["users_with_attributes"] = len(users)
     return facts
+
+
+def _missing(items: pd.DataFrame) -> dict[str, int]:
+    """Column → items that have no value there, where there are any; a blank title is none."""
+    counts = {column: int(items[column].isna().sum()) for column in items.columns}
+    if Columns.Title in counts:
+        counts[Columns.Title] = untitled(items)
+    return {column: count for column, count in counts.items() if count}
+
+
+def untitled(items: pd.DataFrame) -> int:
+    """Items whose title is missing or blank."""
+    return int((items[Columns.Title].fillna("").astype(str).str.strip() == "").sum())
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

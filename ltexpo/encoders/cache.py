@@ -2,13 +2,15 @@
 
 A folder for each encoder identity holds immutable files of `keys` (m, 16), `vectors` (m, d) and `states` (m,) as
 safetensors. A file is written beside and renamed, so a killed run leaves whole files only; several runs may share a
-folder, because a file's name is the digest of its keys.
+folder, because a file's name is the digest of its keys. What a run keeps on the way (`part-…`) is its own, and goes
+when the whole is there.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +66,33 @@ class Shelf:
         return np.flatnonzero(places[:, 0] < 0)
 
     def add(
-        self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32], states: npt.NDArray[np.uint8]
+        self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32], states: npt.NDArray[np.uint8], *,
+        parts: Iterable[Path] = (),
     ) -> None:
-        """Keep `vectors` (m, d) and `states` (m,) under `keys`."""
+        """Keep `vectors` (m, d) and `states` (m,) under `keys`; the files `parts`, which these include, go."""
         if not keys:
             return
-        joined = b"".join(keys)
-        path = self.folder / f"{hashlib.blake2b(joined, digest_size=12).hexdigest()}.safetensors"
+        self._register(self._write(hashlib.blake2b(b"".join(keys), digest_size=12).hexdigest(), keys, vectors, states))
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+    def add_part(
+        self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32], states: npt.NDArray[np.uint8]
+    ) -> Path:
+        """Keep what is to be found only where this run does not get to `add` the whole; returns the file."""
+        return self._write(f"part-{secrets.token_hex(12)}", keys, vectors, states)
+
+    def _write(
+        self, name: str, keys: Sequence[bytes], vectors: npt.NDArray[np.float32], states: npt.NDArray[np.uint8]
+    ) -> Path:
         arrays: dict[str, npt.NDArray[Any]] = {
-            "keys": np.frombuffer(joined, dtype=np.uint8).reshape(-1, KEY_BYTES),
+            "keys": np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, KEY_BYTES),
             "vectors": np.ascontiguousarray(vectors),
             "states": np.ascontiguousarray(states),
         }
+        path = self.folder / f"{name}.safetensors"
         write_safetensors(arrays, path)
-        self._register(path)
+        return path
 
     def _register(self, path: Path) -> None:
         arrays = map_safetensors(path)

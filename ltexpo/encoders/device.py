@@ -1,5 +1,6 @@
 """'auto' → the device and the number format that a model runs in."""
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -46,9 +47,17 @@ def chosen_precision(settings: RunSettings) -> str:
     """'bf16' or 'fp32'; brings torch, which takes seconds, only where the device is to be found out."""
     if settings.precision != "auto":
         return settings.precision
-    if settings.device == "cpu":
+    if settings.device == "cpu" or (settings.device == "auto" and _built_without_cuda()):
         return "fp32"
     return "bf16" if choose_device(settings)[0].type == "cuda" else "fp32"
+
+
+def _built_without_cuda() -> bool:
+    """Whether the torch that is installed is the one for CPUs only, as its version says."""
+    try:
+        return version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        return False
 
 
 def multiplies_bf16() -> bool:

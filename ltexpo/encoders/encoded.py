@@ -35,7 +35,8 @@ class Encoded:
     states: npt.NDArray[np.uint8]
     """(n,) codes of `State`."""
     computed: int
-    """Distinct contents that the model saw in this call; the others were equal to one of these, or cached."""
+    """Distinct contents that the model saw in this call; the others were equal to one of these, cached, or not to be
+    read."""
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:

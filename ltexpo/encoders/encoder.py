@@ -1,12 +1,15 @@
 """Titles or pictures → unit vectors: what every encoder shares, and the laws they keep.
 
 Contents go through in chunks. Equal contents are computed once; with a cache, contents seen in an earlier run are not
-computed at all, and what a chunk computed is on disk before the next begins, so that a killed run resumes there.
+computed at all, and what a chunk computed is on disk before the next begins, within a slow chunk every few seconds, so
+that a killed run resumes there.
 """
 
 import hashlib
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,8 +20,10 @@ from ltexpo.encoders.encoded import Encoded, State, has_vector
 from ltexpo.errors import InputError
 from ltexpo.progress import track
 
-Computed = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]
-"""Vectors (m, d) and their `State` codes (m,)."""
+Computed = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.uint8]]
+"""Rows (m,) of the contents that are done, their vectors (m, d) and their `State` codes (m,)."""
+KEEP_EVERY = 10.0
+"""Seconds after which what a chunk has computed so far goes to the cache."""
 Read = Callable[[Sequence[object]], list[bytes | State]]
 
 
@@ -51,8 +56,8 @@ class Encoder(ABC):
         """The bytes of each content, by which it is known and from which it is computed, or why there are none."""
 
     @abstractmethod
-    def _compute(self, contents: list[bytes]) -> Computed:
-        """Vectors of distinct `contents`, of any length, and the state of each."""
+    def _compute(self, contents: list[bytes]) -> Iterator[Computed]:
+        """Vectors of distinct `contents`, of any length, and the state of each: each row once, batch by batch."""
 
     def encode(self, contents: Sequence[object], *, cache: VectorCache | None = None) -> Encoded:
         """Vectors of `contents`, (n, d); see the laws above. Vectors found in `cache` are not computed again."""
@@ -92,20 +97,33 @@ class Encoder(ABC):
     def _look_up_or_compute(
         self, fresh: dict[bytes, bytes], shelf: Shelf | None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], int]:
-        """Vectors and states of `fresh` (key → content), and how many of them had to be computed."""
+        """Vectors and states of `fresh` (key → content), and of how many the model had to compute them."""
         keys = list(fresh)
         vectors = np.zeros((len(keys), self.width), dtype=np.float32)
         states = np.zeros(len(keys), dtype=np.uint8)
         missing = np.arange(len(keys)) if shelf is None else shelf.find(keys, vectors, states)
-        if len(missing):
-            contents = list(fresh.values())
-            raw, states[missing] = self._compute([contents[row] for row in missing])
-            vectors[missing] = self._unit(raw, states, missing)
-            if shelf is not None:
-                # What could not be read is tried again by the next run: a codec or a disk may have been at fault.
-                kept = missing[states[missing] <= State.WORDLESS]
-                shelf.add([keys[row] for row in kept], vectors[kept], states[kept])
-        return vectors, states, len(missing)
+        if not len(missing):
+            return vectors, states, 0
+        contents = list(fresh.values())
+        parts: list[Path] = []
+        done: list[npt.NDArray[np.int64]] = []
+        kept_at = time.monotonic()
+        for found, raw, codes in self._compute([contents[row] for row in missing]):
+            rows = missing[found]
+            states[rows] = codes
+            vectors[rows] = self._unit(raw, states, rows)
+            # What could not be read is tried again by the next run: a codec or a disk may have been at fault.
+            done.append(rows[states[rows] <= State.WORDLESS])
+            if shelf is not None and time.monotonic() - kept_at >= KEEP_EVERY:
+                rows = np.concatenate(done)
+                if not len(rows):
+                    continue
+                parts.append(shelf.add_part([keys[row] for row in rows], vectors[rows], states[rows]))
+                done, kept_at = [], time.monotonic()
+        kept = missing[states[missing] <= State.WORDLESS]
+        if shelf is not None:
+            shelf.add([keys[row] for row in kept], vectors[kept], states[kept], parts=parts)
+        return vectors, states, len(kept)
 
     def _unit(
         self, raw: npt.NDArray[np.float32], states: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
-_LOCAL, _HUB = "local-dir:", "hf-hub:"
+LOCAL, _HUB = "local-dir:", "hf-hub:"
 _READ_TOGETHER = 64
 _MAX_ASPECT = 20
 """Of a longer strip only the middle is seen: resized by its short side it would fill the memory."""
@@ -64,11 +64,11 @@ class ImageEncoder(Encoder):
 
     def __init__(self, settings: ImageSettings) -> None:
         self.settings = settings
-        name = settings.model.removeprefix(_LOCAL)
+        name = settings.model.removeprefix(LOCAL)
         self.folder: Path | None = None
         if settings.model.startswith(_HUB):
             self.folder = model_folder(settings.model.removeprefix(_HUB), field="model")
-        elif settings.model.startswith(_LOCAL) or Path(name).expanduser().is_dir():
+        elif settings.model.startswith(LOCAL) or Path(name).expanduser().is_dir():
             self.folder = model_folder(name, field="model")
         if self.folder is None:
             self._checkpoint: Path | None = _checkpoint(settings)
@@ -86,7 +86,7 @@ class ImageEncoder(Encoder):
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The encoder in `folder`, with the default settings."""
-        return cls(ImageSettings(model=f"{_LOCAL}{folder}"))
+        return cls(ImageSettings(model=f"{LOCAL}{folder}"))
 
     def save(self, out: Path) -> Path:
         """Write config, weights and tokenizer into the folder `out`, all or nothing; `load` reads it."""
@@ -109,7 +109,7 @@ class ImageEncoder(Encoder):
 
     def keys(self, contents: Sequence[object], *, root: Path | None = None) -> list[bytes | State]:
         """What each picture is known by; see `Encoder.keys`."""
-        return keys_of(self._read(contents, root=root))
+        return picture_keys(contents, root, workers=self._workers)
 
     @cached_property
     def titles(self) -> "TitleEncoder":
@@ -142,7 +142,7 @@ class ImageEncoder(Encoder):
     @cached_property
     def _loaded(self) -> "tuple[torch.nn.Module, Any]":
         device, dtype = choose_device(self.settings)
-        name = self.settings.model if self.folder is None else f"{_LOCAL}{self.folder}"
+        name = self.settings.model if self.folder is None else f"{LOCAL}{self.folder}"
         with open_clip() as library, quiet():
             try:
                 model, preprocess = library.create_model_from_pretrained(
@@ -168,7 +168,7 @@ class ImageEncoder(Encoder):
     @cached_property
     def tokenizer_(self) -> Any:
         """The model's own tokenizer: texts → (n, context) ids."""
-        name = self.settings.model if self.folder is None else f"{_LOCAL}{self.folder}"
+        name = self.settings.model if self.folder is None else f"{LOCAL}{self.folder}"
         with open_clip() as library, quiet():
             return library.get_tokenizer(name)
 
@@ -184,31 +184,35 @@ class ImageEncoder(Encoder):
         with ThreadPoolExecutor(self._workers) as pool:  # a job for each file would cost more than reading it
             return [file for files in pool.map(read, range(0, len(contents), _READ_TOGETHER)) for file in files]
 
-    def _compute(self, contents: list[bytes]) -> Computed:
+    def _compute(self, contents: list[bytes]) -> Iterator[Computed]:
         import torch
 
         device, dtype = choose_device(self.settings)
         model: Any = self.model_
-        vectors = np.zeros((len(contents), self.width), dtype=np.float32)
-        states = np.zeros(len(contents), dtype=np.uint8)
         waiting: list[tuple[int, torch.Tensor]] = []
+        broken: list[int] = []
 
-        def flush() -> None:
+        def seen() -> Computed:
             batch = torch.stack([picture for _, picture in waiting]).to(device, dtype, non_blocking=True)
-            vectors[[row for row, _ in waiting]] = model.encode_image(batch).float().cpu().numpy()
+            with torch.inference_mode():
+                vectors = model.encode_image(batch).float().cpu().numpy()
+            rows = np.array([row for row, _ in waiting], dtype=np.int64)
             waiting.clear()
+            return rows, vectors, np.full(len(rows), State.OK, dtype=np.uint8)
 
-        with torch.inference_mode():
-            for row, picture in enumerate(self._decoded(contents)):
-                if picture is None:
-                    states[row] = State.UNREADABLE
-                    continue
-                waiting.append((row, picture))
-                if len(waiting) == self.settings.batch_size:
-                    flush()
-            if waiting:
-                flush()
-        return vectors, states
+        for row, picture in enumerate(self._decoded(contents)):
+            if picture is None:
+                broken.append(row)
+                continue
+            waiting.append((row, picture))
+            if len(waiting) == self.settings.batch_size:
+                yield seen()
+        if waiting:
+            yield seen()
+        yield (
+            np.array(broken, dtype=np.int64), np.zeros((len(broken), self.width), dtype=np.float32),
+            np.full(len(broken), State.UNREADABLE, dtype=np.uint8),
+        )
 
     def _decoded(self, contents: list[bytes]) -> "Iterator[torch.Tensor | None]":
         """Preprocessed pictures in order, decoded ahead by threads: Pillow and torch let go of the interpreter lock."""
@@ -247,7 +251,7 @@ class TitleEncoder(Encoder):
     def _read(self, contents: Sequence[object]) -> list[bytes | State]:
         return [text_bytes(content) for content in contents]
 
-    def _compute(self, contents: list[bytes]) -> Computed:
+    def _compute(self, contents: list[bytes]) -> Iterator[Computed]:
         import torch
 
         device, _ = choose_device(self.pictures.settings)
@@ -255,16 +259,17 @@ class TitleEncoder(Encoder):
         texts = [content.decode() for content in contents]
         longest = tokenizer.context_length * 64
         lengths = _token_counts(tokenizer, [text[:longest] for text in texts])
-        states = np.where(lengths > tokenizer.context_length, State.TRUNCATED, State.OK).astype(np.uint8)
-        vectors = np.zeros((len(texts), self.width), dtype=np.float32)
+        # a word without a blank is one token however long it is, and what was cut of it was not read
+        cut = np.array([len(text) > longest for text in texts], dtype=bool)
+        states = np.where((lengths > tokenizer.context_length) | cut, State.TRUNCATED, State.OK).astype(np.uint8)
         rows = np.argsort(-lengths, kind="stable")
         size = self.pictures.settings.batch_size
-        with torch.inference_mode():
-            for begin in range(0, len(rows), size):
-                batch = rows[begin : begin + size]
-                tokens = tokenizer([texts[row][:longest] for row in batch]).to(device)
-                vectors[batch] = model.encode_text(tokens).float().cpu().numpy()  # type: ignore[operator]
-        return vectors, states
+        for begin in range(0, len(rows), size):
+            batch = rows[begin : begin + size]
+            tokens = tokenizer([texts[row][:longest] for row in batch]).to(device)
+            with torch.inference_mode():
+                vectors = model.encode_text(tokens).float().cpu().numpy()  # type: ignore[operator]
+            yield batch, vectors, states[batch]
 
 
 def _token_counts(tokenizer: Any, texts: list[str]) -> "np.ndarray[Any, np.dtype[np.int64]]":
@@ -289,6 +294,17 @@ def picture_bytes(content: object, root: Path | None) -> bytes | State:
         return State[str(error).split(":", 1)[0].upper()]
     except (OSError, ValueError):  # no right to read it, or a name that no file can have
         return State.UNREADABLE
+
+
+def picture_keys(
+    contents: Sequence[object], root: Path | None, *, workers: int | None = None
+) -> list[bytes | State]:
+    """What pictures are known by, or why there are none; of the files no more are in memory than are being read."""
+    def read(begin: int) -> list[bytes | State]:
+        return keys_of([picture_bytes(content, root) for content in contents[begin : begin + _READ_TOGETHER]])
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        return [key for keys in pool.map(read, range(0, len(contents), _READ_TOGETHER)) for key in keys]
 
 
 def decoded(content: bytes, preprocess: Any) -> "torch.Tensor | None":
@@ -328,12 +344,28 @@ def _checkpoint(settings: ImageSettings) -> Path:
             tags = ", ".join(library.list_pretrained_tags_by_model(settings.model)) or "none"
             raise ConfigError(f"'pretrained' is '{settings.pretrained}': no such file or tag. Tags: {tags}.")
         try:
+            if found.get("hf_hub"):
+                _ask_hub(found["hf_hub"])
             return Path(library.download_pretrained(found))
         except Exception as error:  # any of several download clients may have failed
             raise ConfigError(
                 f"'pretrained' is '{settings.pretrained}': its weights cannot be fetched ({type(error).__name__}: "
                 f"{str(error).splitlines()[0] if str(error) else 'no reason given'}). Give a file of weights."
             ) from error
+
+
+def _ask_hub(place: str) -> None:
+    """Raise at once where weights that are not here cannot be had either: a download would wait and ask again and
+    again, for each name that the weights may have. `place` is OWNER/NAME/FILE, as open_clip has it."""
+    import huggingface_hub as hub
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import repo_folder_name
+
+    repository = "/".join(place.split("/")[:2])
+    if (Path(hub.constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")).is_dir():
+        return
+    with suppress(HfHubHTTPError):  # it answers; what it has is the download's to find out
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, CONFIG_FILE), timeout=10)
 
 
 @contextmanager

@@ -6,6 +6,9 @@ from ltexpo.config import Settings
 from ltexpo.encoders.augment_text import TextAugmentation
 from ltexpo.encoders.device import Precision, RunSettings
 
+HISTORY_FILE = "training.json"
+"""Beside the pair's weights: how training went."""
+
 
 class PairModel(Settings):
     """Shape of the catalogue's own CLIP (Radford et al., 2021), small enough for a CPU."""

@@ -39,13 +39,12 @@ from ltexpo.encoders.pair_model import (
     token_ids,
     write_pair,
 )
-from ltexpo.encoders.pair_settings import PairSettings
+from ltexpo.encoders.pair_settings import HISTORY_FILE, PairSettings
 from ltexpo.encoders.wordpiece import train_tokenizer
 from ltexpo.errors import TableError
 from ltexpo.progress import Watch, track
 
 log = logging.getLogger("ltexpo")
-HISTORY_FILE = "training.json"
 _ROOM = 1.25
 """Pictures are kept larger than the model's by this, so that crops stay sharp."""
 

@@ -155,7 +155,7 @@ class TextEncoder(Encoder):
     def _read(self, contents: Sequence[object]) -> list[bytes | State]:
         return [text_bytes(content) for content in contents]
 
-    def _compute(self, contents: list[bytes]) -> Computed:
+    def _compute(self, contents: list[bytes]) -> Iterator[Computed]:
         import torch
 
         longest = self.max_tokens * _CHARACTERS_PER_TOKEN
@@ -174,16 +174,17 @@ class TextEncoder(Encoder):
         states = np.where((lengths > self.max_tokens) | cut, State.TRUNCATED, State.OK).astype(np.uint8)
         states[lengths <= specials] = State.WORDLESS
         lengths = np.minimum(lengths, self.max_tokens)
-        vectors = np.zeros((len(contents), self.width), dtype=np.float32)
         rows = np.argsort(-lengths, kind="stable")
+        wordless = rows[states[rows] == State.WORDLESS]
+        yield wordless, np.zeros((len(wordless), self.width), dtype=np.float32), states[wordless]
         rows = rows[states[rows] != State.WORDLESS]
         size = self.settings.batch_size
-        with torch.inference_mode():
-            for begin in range(0, len(rows), size):
-                batch = rows[begin : begin + size]
-                tokens, mask = self._pad([ids[row] for row in batch], int(lengths[batch].max()))
-                vectors[batch] = self.pool(tokens, mask).cpu().numpy()
-        return vectors, states
+        for begin in range(0, len(rows), size):
+            batch = rows[begin : begin + size]
+            tokens, mask = self._pad([ids[row] for row in batch], int(lengths[batch].max()))
+            with torch.inference_mode():
+                vectors = self.pool(tokens, mask).cpu().numpy()
+            yield batch, vectors, states[batch]
 
     def _pad(self, ids: list[list[int]], width: int) -> "tuple[torch.Tensor, torch.Tensor]":
         """Token ids and attention mask, (B, width), on the CPU."""

@@ -1,6 +1,6 @@
 """Texts → unit vectors without any neural model: TF-IDF of words and word pieces, projected by a truncated SVD."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -112,10 +112,10 @@ class TfidfEncoder(Encoder):
     def _read(self, contents: Sequence[object]) -> list[bytes | State]:
         return [text_bytes(content) for content in contents]
 
-    def _compute(self, contents: list[bytes]) -> Computed:
+    def _compute(self, contents: list[bytes]) -> Iterator[Computed]:
         counts = self._counter(vocabulary=self.vocabulary_).transform([content.decode() for content in contents])
         states = np.where(np.diff(counts.indptr) > 0, State.OK, State.WORDLESS).astype(np.uint8)
-        return np.asarray(self._weights(counts) @ self.components_, dtype=np.float32), states
+        yield np.arange(len(contents)), np.asarray(self._weights(counts) @ self.components_, dtype=np.float32), states
 
     def _counter(self, **bounds: Any) -> CountVectorizer:
         return CountVectorizer(ngram_range=(1, self.settings.ngrams), token_pattern=r"(?u)\w+", **bounds)

@@ -89,9 +89,9 @@ def encode_on(
             continue
         same = first.setdefault(key, row)
         vectors[row], states[row] = vectors[same], states[same]
-    cached = 0
     if known is not None and first:
-        cached = len(first) - len(known.find(
-            list(first), np.zeros((len(first), width), np.float32), np.zeros(len(first), np.uint8)
-        ))  # fmt: skip
-    return Encoded(vectors, states, len(first) - cached)
+        fresh = known.find(list(first), np.zeros((len(first), width), np.float32), np.zeros(len(first), np.uint8))
+    else:
+        fresh = np.arange(len(first))
+    rows = np.fromiter(first.values(), np.int64, len(first))[fresh]
+    return Encoded(vectors, states, int((states[rows] != State.UNREADABLE).sum()))

@@ -54,8 +54,9 @@ class Pipeline(Settings):
     data: str | None = None
     """Dataset folder, or the address of one in an object store; null: RUN/data."""
     previous: Literal["latest"] | Path | None = None
-    """Run folder of an earlier day: its model is trained on, its prices are started from, its lists and history are
-    monitored. latest: of the runs beside this one, the last of an earlier day whose lists were made; null: none."""
+    """Run folder of an earlier day: its model is trained on, the encoders that it fitted or trained (text: tfidf and
+    train) are used again, its prices are started from, its lists and history are monitored. latest: of the runs beside
+    this one, the last of an earlier day whose lists were made; null: none."""
     shown: Path | None = None
     """Run folder whose lists were shown yesterday, if not those of `previous`: they are monitored, with its history.
     null: of `previous`, or where that published nothing, of the last run before it that did."""
@@ -123,8 +124,10 @@ class Pipeline(Settings):
         settings: StepSettings = getattr(self, "import_" if name == "import" else name)
         if name == "gate" and settings is None and (self.export is not None or self.publish is not None):
             return {}
-        if name == "encode" and settings is not None and settings.get("text") == "tfidf" and self.carried.get("encode"):
-            return {key: value for key, value in settings.items() if key != "text"}
+        if name == "encode" and settings is not None:
+            replaced = {"text": "text", "image": "train"}  # yesterday's pair instead of training another
+            taken = [replaced[setting] for setting in self.carried.get("encode", {})]
+            return {key: value for key, value in settings.items() if key not in taken}
         return settings
 
     @property
@@ -148,6 +151,13 @@ class Pipeline(Settings):
             run = self.shown if one.shown else self.previous
             if run is not None and (run / one.needed).exists():
                 found.setdefault(one.stage, {})[one.setting] = str(run / one.place)
+        asked = self.encode or {}
+        anew = {  # what encode would fit or train
+            "text": asked.get("text", "tfidf") == "tfidf", "image": bool(asked.get("train")) and "image" not in asked,
+        }
+        encoders = {name: path for name, path in found.pop("encode", {}).items() if anew[name]}
+        if self.encode is not None and encoders:
+            found["encode"] = encoders
         if self.rerank is not None and (self.rerank.get("prices") or self.rerank.get("warm_start")):
             found.pop("rerank", None)
         return found
@@ -169,7 +179,10 @@ class Pipeline(Settings):
             shown = shown_run(previous)
             if shown != previous:
                 log.warning("%s published nothing: the lists shown are those of %s.", previous, shown or "nobody")
-        return self.model_copy(update={"previous": previous, "shown": shown})
+        settled = self.model_copy(update={"previous": previous, "shown": shown})
+        for path in settled.carried.get("encode", {}).values():
+            log.info("encode: by %s, so that yesterday's model can read it; without 'previous' it is made anew", path)
+        return settled
 
 
 @dataclass(frozen=True)

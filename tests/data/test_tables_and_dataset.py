@@ -15,6 +15,7 @@ from ltexpo.data.files import write_json
 from ltexpo.data.output_folder import output_folder
 from ltexpo.data.tables import read_frame, read_metadata, write_frame
 from ltexpo.errors import OutputError, TableError
+from ltexpo.jobs.importing import DescribeJob, run_describe
 
 
 @pytest.fixture
@@ -38,6 +39,12 @@ def test_a_dataset_survives_the_disk(dataset: Dataset, tmp_path: Path):
     assert facts["tail"]["tiers"][0] == {
         "tier": "head", "items": 1, "item_share": 0.5, "interactions": 1, "interaction_share": 1.0,
     }
+
+
+def test_a_blank_title_is_a_missing_one(tmp_path: Path):
+    items = pd.DataFrame({"item_id": list("abcd"), "title": ["A", "", " \t", None], "colour": ["", "x", None, "y"]})
+    Dataset.of(items).save(tmp_path / "out")
+    assert run_describe(DescribeJob(data=tmp_path / "out"))["missing"] == {"title": 3, "colour": 1}
 
 
 @pytest.mark.parametrize("tags", [["x", "y", "x", "x"], [["x"], ["y"], ["x"], ["x"]]], ids=["words", "lists"])

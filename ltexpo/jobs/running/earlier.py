@@ -28,7 +28,9 @@ CARRIED = (
     Carried("monitor", "rankings", "rankings", "rankings/certificate.json", shown=True),
     # what a night decided whose lists nobody saw was not tried; its days are read back from the log
     Carried("monitor", "history", "monitor", "monitor/monitor.json", shown=True),
-    Carried("encode", "text", "vectors/tfidf", "vectors/tfidf"),
+    # vectors that are to be compared with yesterday's, as the model that goes on learning does, need its encoders
+    Carried("encode", "text", "vectors/tfidf", "vectors/tfidf/tfidf.json"),
+    Carried("encode", "image", "vectors/pair", "vectors/pair/training.json"),
     Carried("train", "continue_from", "model", "model/config.json"),
     Carried("rerank", "warm_start", "rankings/prices.parquet", "rankings/prices.parquet"),
 )

@@ -134,17 +134,17 @@ def _reasons(job: ExplainJob, folder: Path, listed: pd.DataFrame, dataset: Datas
     user = listed[Columns.User if Columns.User in listed.columns else Columns.Request]
     pairs = pd.DataFrame({Columns.User: user.to_numpy(), Columns.Item: listed[Columns.Item].to_numpy()})
     model, read = Model.load(folder), None
-    noted = maker_of(job.rankings / RANKINGS_FILE)
-    if noted.get(MADE_BY, BY_MODEL) != BY_MODEL:
-        raise ConfigError(f"{job.rankings}: its lists were scored by a blend of baselines. Leave 'model' out.")
-    if noted.get(MODEL_KEY, model_key(folder)) != model_key(folder):
-        raise ConfigError(f"{job.rankings}: its lists were scored by another model than {folder}. Give that one.")
     if job.query is None and model.asks_:
         log.warning("%s reads queries and none is given: matches are as of a request without. Give 'query'.", folder)
     if job.query is not None:
         if not model.asks_:
             raise ConfigError(f"query is given, and {folder} has not learnt to read any. Leave it out.")
         pairs, read = pairs.assign(query=job.query), reader_of(folder, job.vectors, model.reader_.settings.query)
+    noted = maker_of(job.rankings / RANKINGS_FILE)
+    if noted.get(MADE_BY, BY_MODEL) != BY_MODEL:
+        raise ConfigError(f"{job.rankings}: its lists were scored by a blend of baselines. Leave 'model' out.")
+    if noted.get(MODEL_KEY, model_key(folder)) != model_key(folder):
+        raise ConfigError(f"{job.rankings}: its lists were scored by another model than {folder}. Give that one.")
     found = contributions(
         model, dataset, content_for(folder, job.vectors, dataset), pairs,
         edges=None if job.edges is None else read_frame(job.edges), until=trained_until(job.rankings / RANKINGS_FILE),

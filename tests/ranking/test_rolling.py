@@ -98,7 +98,7 @@ def test_same_seed_same_bytes(shop: Shop, rolled: Rolled):
 
 
 def test_too_few_returning_users_are_refused(shop: Shop):
-    with pytest.raises(SplitError, match="60 users come back, fewer than rolling.min_users = 501"):
+    with pytest.raises(SplitError, match=r"60 users come back, fewer than rolling\.min_users = 501"):
         _rolled(shop, shop.dataset.events, SETTINGS.model_copy(update={"min_users": 501}))
 
 

@@ -58,6 +58,8 @@ def take_pair(file: Path, folder: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as kept:
             found = {name: kept.read(name) for name in kept.namelist()}  # compares the check sums
+        if any(name != Path(name).name for name in found):
+            raise ValueError("it names files outside its folder")
     except Exception as error:  # zipfile meets arbitrary bytes here; it fails in more ways than can be listed
         log.warning("%s: is not a readable pair (%s); it is trained anew.", file, error)
         return False

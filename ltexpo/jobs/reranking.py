@@ -143,7 +143,7 @@ def _reasons(job: ExplainJob, folder: Path, listed: pd.DataFrame, dataset: Datas
     noted = maker_of(job.rankings / RANKINGS_FILE)
     if noted.get(MADE_BY, BY_MODEL) != BY_MODEL:
         raise ConfigError(f"{job.rankings}: its lists were scored by a blend of baselines. Leave 'model' out.")
-    if noted.get(MODEL_KEY, model_key(folder)) != model_key(folder):
+    if MODEL_KEY in noted and noted[MODEL_KEY] != model_key(folder):
         raise ConfigError(f"{job.rankings}: its lists were scored by another model than {folder}. Give that one.")
     found = contributions(
         model, dataset, content_for(folder, job.vectors, dataset), pairs,

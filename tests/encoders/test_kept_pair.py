@@ -1,5 +1,6 @@
 """A pair is found again by what it learnt from, and by nothing else; a damaged one is not taken."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,12 @@ def test_a_damaged_pair_is_not_taken(pair: Path, tmp_path: Path, place: int | No
     assert not take_pair(file, tmp_path / "taken")
     assert "trained anew" in caplog.text
     assert not (tmp_path / "taken").exists()
+
+
+def test_a_file_that_names_other_folders_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    file = tmp_path / "pair.zip"
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("../outside", "x")
+    assert not take_pair(file, tmp_path / "taken")
+    assert "names files outside its folder" in caplog.text
+    assert not (tmp_path / "outside").exists() and not (tmp_path / "taken").exists()
